@@ -1,0 +1,63 @@
+"""Where our own errors stop: nothing that goes wrong in the tracer reaches the user's function.
+
+One guard, used at the seams (an invocation's begin and end, a patched call, a patch). It lets `BaseException`s that are not
+`Exception`s through, counts what it swallows, and says each cause once. Tests set `LOUD`, so that our bugs fail them.
+"""
+
+import sys
+from types import TracebackType
+
+LOUD = False
+"""Whether swallowed errors are raised again; for tests only."""
+
+errors: dict[str, int] = {}
+"""How often each cause (`where: type`) was swallowed in this process."""
+
+
+class guard:  # noqa: N801  a context manager that reads as a word
+    """Swallow and count an `Exception` of ours.
+
+    `where` names the seam, such as `"handler.begin"`; it is what the one line in the log says.
+    """
+
+    __slots__ = ("where",)
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        if LOUD:
+            return False
+        swallowed(self.where, error)
+        return True
+
+
+def swallowed(where: str, error: BaseException | None) -> None:
+    """Count an error of ours and say it once per cause, on standard error, in one line."""
+    kind = type(error).__name__
+    cause = f"{where}: {kind}"
+    seen = errors.get(cause, 0)
+    errors[cause] = seen + 1
+    if seen:
+        return
+    try:
+        say(f"internal error in {where} ({kind}: {error}); the function is not affected, some of its trace may be missing")
+    except Exception:
+        return
+
+
+def say(message: str) -> None:
+    """Write one line about ourselves to standard error, where Lambda's logs pick it up; never raises."""
+    try:
+        line = "hoptrace: " + message.replace("\n", " ")[:2000] + "\n"
+        stream = sys.__stderr__
+        if stream is not None:
+            stream.write(line)
+            stream.flush()
+    except Exception:
+        return

@@ -1,0 +1,180 @@
+"""Every knob of the tracer as one frozen object, and all of its access to the environment.
+
+Built once from a mapping at the start; what Lambda changes for each invocation (`_X_AMZN_TRACE_ID`) is read by
+`trace_header()`. A wrong value gives one clear line and the default.
+"""
+
+import os
+from collections.abc import Mapping
+
+from .guard import say
+
+DEFAULT_RUN_DIR = "/tmp/.hoptrace"
+
+_TRUE = frozenset(("true", "1", "yes", "on"))
+
+
+class Settings:
+    """What the tracer was told, read-only.
+
+    Attributes:
+        disabled: as if never attached (`HOPTRACE_DISABLED`, `OTEL_SDK_DISABLED`).
+        run_dir: where tracer and collector meet (`HOPTRACE_RUN_DIR`).
+        inject_disabled: services whose calls get no context, by botocore's names, such as `sqs`
+            (`HOPTRACE_INJECT_DISABLED`, comma-separated).
+        max_record_bytes: the largest record that is written whole, in bytes.
+        max_file_bytes: where writing stops until the collector has shipped, in bytes.
+        max_batch_records: of how many records of a batch spans and links are made (`HOPTRACE_MAX_BATCH_RECORDS`).
+        attribute_count_limit, attribute_length_limit: `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT` and
+            `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` (or `OTEL_ATTRIBUTE_…`); length in characters.
+        event_count_limit: `OTEL_SPAN_EVENT_COUNT_LIMIT`.
+        initialization_type: Lambda's word for how the environment was made, such as `on-demand`; empty outside Lambda.
+        multi_concurrent: whether several invocations run in this environment at once (Managed Instances).
+        resource: the resource's attributes, by the OpenTelemetry conventions for AWS Lambda.
+    """
+
+    __slots__ = (
+        "disabled",
+        "run_dir",
+        "inject_disabled",
+        "max_record_bytes",
+        "max_file_bytes",
+        "max_batch_records",
+        "attribute_count_limit",
+        "attribute_length_limit",
+        "event_count_limit",
+        "initialization_type",
+        "multi_concurrent",
+        "function_name",
+        "region",
+        "resource",
+    )
+
+    disabled: bool
+    run_dir: str
+    inject_disabled: frozenset[str]
+    max_record_bytes: int
+    max_file_bytes: int
+    max_batch_records: int
+    attribute_count_limit: int
+    attribute_length_limit: int
+    event_count_limit: int
+    initialization_type: str
+    multi_concurrent: bool
+    function_name: str
+    region: str
+    resource: dict[str, object]
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        put = object.__setattr__
+        put(self, "disabled", _true(environ, "HOPTRACE_DISABLED") or _true(environ, "OTEL_SDK_DISABLED"))
+        put(self, "run_dir", environ.get("HOPTRACE_RUN_DIR") or DEFAULT_RUN_DIR)
+        names = environ.get("HOPTRACE_INJECT_DISABLED", "").lower().split(",")
+        put(self, "inject_disabled", frozenset(name.strip() for name in names if name.strip()))
+        put(self, "max_record_bytes", 1 << 20)
+        put(self, "max_file_bytes", 64 << 20)
+        put(self, "max_batch_records", _integer(environ, ("HOPTRACE_MAX_BATCH_RECORDS",), 1000))
+        counts = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
+        put(self, "attribute_count_limit", _integer(environ, counts, 128))
+        lengths = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+        put(self, "attribute_length_limit", _integer(environ, lengths, 16384))
+        put(self, "event_count_limit", _integer(environ, ("OTEL_SPAN_EVENT_COUNT_LIMIT",), 128))
+        put(self, "initialization_type", environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", ""))
+        put(self, "multi_concurrent", "AWS_LAMBDA_MAX_CONCURRENCY" in environ)
+        put(self, "function_name", environ.get("AWS_LAMBDA_FUNCTION_NAME", ""))
+        put(self, "region", environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "")
+        put(self, "resource", _resource(environ))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("settings are read-only")
+
+
+_current: Settings | None = None
+
+
+def settings() -> Settings:
+    """This process's settings, read from the environment the first time."""
+    global _current
+    if _current is None:
+        _current = Settings(os.environ)
+    return _current
+
+
+def use(replacement: Settings | None) -> None:
+    """Put other settings in place, or with `None` have them read again; for tests."""
+    global _current
+    _current = replacement
+
+
+def trace_header() -> str:
+    """What Lambda says of this invocation's X-Ray trace (`_X_AMZN_TRACE_ID`), empty where it says nothing."""
+    return os.environ.get("_X_AMZN_TRACE_ID", "")
+
+
+def in_lambda() -> bool:
+    """Whether this process is a Lambda function's: Lambda sets the Runtime API's address there."""
+    return "AWS_LAMBDA_RUNTIME_API" in os.environ
+
+
+def _true(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").strip().lower() in _TRUE
+
+
+def _integer(environ: Mapping[str, str], names: tuple[str, ...], default: int) -> int:
+    for name in names:
+        text = environ.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            value = int(text)
+            if value < 0:
+                raise ValueError
+        except ValueError:
+            say(f"{name}={text!r} is not a whole number of 0 or more; using {default}")
+            return default
+        return value
+    return default
+
+
+def _resource(environ: Mapping[str, str]) -> dict[str, object]:
+    """The resource by OpenTelemetry's "AWS Lambda" and "Cloud" resource conventions."""
+    from . import __version__
+
+    found: dict[str, object] = {
+        "telemetry.sdk.name": "hoptrace",
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.version": __version__,
+    }
+    function = environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+    if function:
+        found["cloud.provider"] = "aws"
+        found["cloud.platform"] = "aws_lambda"
+        found["faas.name"] = function
+        for key, variable in (
+            ("cloud.region", "AWS_REGION"),
+            ("faas.version", "AWS_LAMBDA_FUNCTION_VERSION"),
+            ("faas.instance", "AWS_LAMBDA_LOG_STREAM_NAME"),
+        ):
+            if environ.get(variable):
+                found[key] = environ[variable]
+        memory = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+        if memory.isdigit():
+            found["faas.max_memory"] = int(memory) * 1_048_576
+        if environ.get("AWS_LAMBDA_LOG_GROUP_NAME"):
+            found["aws.log.group.names"] = [environ["AWS_LAMBDA_LOG_GROUP_NAME"]]
+    for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, equals, value = pair.partition("=")
+        if key.strip() and equals:
+            found[key.strip()] = _unquoted(value.strip())
+    service = environ.get("OTEL_SERVICE_NAME") or found.get("service.name") or function or "unknown_service:python"
+    found["service.name"] = service
+    return found
+
+
+def _unquoted(value: str) -> str:
+    """Percent-decoding, which the specification asks for in `OTEL_RESOURCE_ATTRIBUTES`."""
+    if "%" not in value:
+        return value
+    from urllib.parse import unquote  # not loaded in a cold start, and seldom needed
+
+    return unquote(value)

@@ -1,0 +1,231 @@
+"""One span: what happened, from when to when, as whose child.
+
+The names, kinds and status codes are OpenTelemetry's (trace API, OTLP `trace.proto`). Methods never raise for bad values:
+what cannot be recorded is left out.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from ..settings import settings
+from .context import SpanContext
+from .current import current_span
+from .exceptions import exception_attributes
+
+INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
+UNSET, OK, ERROR = 0, 1, 2
+
+_SIMPLE = (str, bool, int, float)
+
+
+class Link:
+    """A pointer to another span.
+
+    Attributes:
+        context: what is pointed at.
+        attributes: of the link itself.
+    """
+
+    __slots__ = ("context", "attributes")
+
+    def __init__(self, context: SpanContext, attributes: Mapping[str, object] | None = None) -> None:
+        self.context = context
+        self.attributes: dict[str, object] = dict(attributes) if attributes else {}
+
+
+class Event:
+    """Something that happened at one instant of a span; `time` in nanoseconds since the epoch."""
+
+    __slots__ = ("name", "time", "attributes")
+
+    def __init__(self, name: str, when: int, attributes: Mapping[str, object] | None = None) -> None:
+        self.name = name
+        self.time = when
+        self.attributes: dict[str, object] = dict(attributes) if attributes else {}
+
+
+class Span:
+    """A span being recorded, or recorded.
+
+    Attributes:
+        context: its identity, a `SpanContext`.
+        parent_id: 16 hex digits, or empty for a root.
+        start, end_time: nanoseconds since the epoch; `end_time` is 0 while it runs.
+        request_id: of the invocation it belongs to, or empty.
+    """
+
+    __slots__ = (
+        "name",
+        "kind",
+        "context",
+        "parent_id",
+        "start",
+        "end_time",
+        "attributes",
+        "events",
+        "links",
+        "status",
+        "request_id",
+        "_silent",
+    )
+
+    def __init__(self, name: str, kind: int, context: SpanContext, parent_id: str, start: int, request_id: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.context = context
+        self.parent_id = parent_id
+        self.start = start
+        self.end_time = 0
+        self.attributes: dict[str, object] = {}
+        self.events: list[Event] = []
+        self.links: list[Link] = []
+        self.status: tuple[int, str] = (UNSET, "")
+        self.request_id = request_id
+        self._silent = False
+
+    @property
+    def recording(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.end_time == 0
+
+    def set_attribute(self, key: str, value: object) -> None:
+        """Record a string, number, boolean or list of these; anything else and `None` are left out."""
+        if self.end_time:
+            return
+        limits = settings()
+        kept = _attribute(value, limits.attribute_length_limit)
+        if kept is None:
+            return
+        if key in self.attributes or len(self.attributes) < limits.attribute_count_limit:
+            self.attributes[key] = kept
+
+    def set_attributes(self, attributes: Mapping[str, object]) -> None:
+        """`set_attribute` for each."""
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Mapping[str, object] | None = None, when: int | None = None) -> None:
+        """Record something that happened now, or at `when` (nanoseconds since the epoch)."""
+        if self.end_time:
+            return
+        limits = settings()
+        if len(self.events) >= limits.event_count_limit:
+            return
+        event = Event(name, when or time.time_ns())
+        for key, value in (attributes or {}).items():
+            kept = _attribute(value, limits.attribute_length_limit)
+            if kept is not None:
+                event.attributes[key] = kept
+        self.events.append(event)
+
+    def record_exception(self, error: BaseException, escaped: bool = False) -> None:
+        """Record an exception with its stack, by the conventions' `exception` event."""
+        attributes = exception_attributes(error, settings().attribute_length_limit)
+        if escaped:
+            attributes["exception.escaped"] = True
+        self.add_event("exception", attributes)
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, object] | None = None) -> None:
+        """Point at another span."""
+        if not self.end_time:
+            self.links.append(Link(context, attributes))
+
+    def set_status(self, code: int, message: str = "") -> None:
+        """UNSET, OK or ERROR; a message counts for ERROR only. OK is final (the specification's order)."""
+        if not self.end_time and self.status[0] != OK:
+            self.status = (code, message[:1024] if code == ERROR else "")
+
+    def end(self, end: int | None = None) -> None:
+        """Finish it. When this returns, the span is out of this process's hands. A second call does nothing."""
+        if self.end_time:
+            return
+        self.end_time = max(end or time.time_ns(), self.start)
+        if not self._silent:
+            _sink(self)
+
+    def silence(self) -> None:
+        """Leave handing over to whoever called this (the invocation's own span goes out in its `end` record)."""
+        self._silent = True
+
+
+def start_span(
+    name: str,
+    kind: int = INTERNAL,
+    attributes: Mapping[str, object] | None = None,
+    parent: "SpanContext | Span | None" = None,
+    links: Iterable[Link] = (),
+    start: int | None = None,
+    root: bool = False,
+) -> Span:
+    """Begin a span.
+
+    Args:
+        parent: whose child it is; `None` means the current span, and where there is none, a new trace.
+        start: nanoseconds since the epoch; now when left out.
+        root: begin a new trace even where there is a current span.
+    """
+    current = current_span() if parent is None and not root else parent
+    request_id = ""
+    if isinstance(current, Span):
+        request_id = current.request_id
+        current = current.context
+    span_id = new_span_id()
+    if current is None:
+        context = SpanContext(new_trace_id(), span_id)
+        parent_id = ""
+    else:
+        context = SpanContext(current.trace_id, span_id, current.flags, current.trace_state)
+        parent_id = current.span_id
+    span = Span(name, kind, context, parent_id, start or time.time_ns(), request_id)
+    if attributes:
+        span.set_attributes(attributes)
+    span.links.extend(links)
+    return span
+
+
+def new_trace_id() -> str:
+    """32 hex digits from the operating system: a seeded generator's state would be in every SnapStart copy."""
+    return os.urandom(16).hex()
+
+
+def new_span_id() -> str:
+    """16 hex digits from the operating system."""
+    return os.urandom(8).hex()
+
+
+def _nowhere(span: Span) -> None:
+    del span
+
+
+_sink: Callable[[Span], None] = _nowhere
+
+
+def on_end(sink: Callable[[Span], None] | None) -> Callable[[Span], None]:
+    """Name what each ended span is handed to (it must not raise); the one before is returned."""
+    global _sink
+    before, _sink = _sink, sink or _nowhere
+    return before
+
+
+def _attribute(value: object, length: int) -> object | None:
+    """What OTLP can carry of a value, or `None`."""
+    kind = type(value)
+    if kind is str:
+        return value[:length]  # type: ignore[index]
+    if kind is bool or kind is int:
+        return value
+    if kind is float:
+        return value if value == value and value not in (_INFINITY, -_INFINITY) else str(value)
+    if isinstance(value, list | tuple):
+        return [_attribute(item, length) for item in value[:256] if isinstance(item, _SIMPLE)]
+    if isinstance(value, str):
+        return str.__str__(value)[:length]
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return _attribute(float(value), length)
+    return None
+
+
+_INFINITY = float("inf")
