@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-REQUESTS = {
+REQUESTS: dict[str, Any] = {
     "traces": ExportTraceServiceRequest,
     "metrics": ExportMetricsServiceRequest,
     "logs": ExportLogsServiceRequest,
@@ -123,7 +123,7 @@ def parse(signal: str, body: bytes, *, as_json: bool) -> Any:
 
 def spans_of(request: Any) -> list[Span]:
     """Read every span of an ExportTraceServiceRequest, in its order."""
-    found = []
+    found: list[Span] = []
     for group in request.resource_spans:
         resource = _attributes(group.resource.attributes)
         for scope in group.scope_spans:
@@ -133,7 +133,7 @@ def spans_of(request: Any) -> list[Span]:
 
 def points_of(request: Any) -> list[Point]:
     """Read every data point of an ExportMetricsServiceRequest, in its order."""
-    found = []
+    found: list[Point] = []
     for group in request.resource_metrics:
         resource = _attributes(group.resource.attributes)
         for scope in group.scope_metrics:
