@@ -82,8 +82,7 @@ def parse_traceparent(header: object, trace_state: object = "") -> SpanContext |
     version, trace_id, span_id, flags, more = match.groups()
     if version == "ff" or (version == "00" and more is not None) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    state = trace_state if type(trace_state) is str and len(trace_state) <= _LONGEST_TRACE_STATE else ""
-    return SpanContext(trace_id, span_id, int(flags, 16), state, remote=True)
+    return SpanContext(trace_id, span_id, int(flags, 16), _trace_state(trace_state), remote=True)
 
 
 def format_traceparent(context: SpanContext) -> str:
@@ -126,6 +125,13 @@ def format_xray(context: SpanContext, existing_header: str | None = None) -> str
         if field.strip() and name not in {"root", "parent", "sampled"}:
             kept.append(field.strip())
     return ";".join([ours, *kept])
+
+
+def _trace_state(value: object) -> str:
+    # Printable ASCII only: a control character would make SQS refuse the message that carries it on.
+    if type(value) is not str or len(value) > _LONGEST_TRACE_STATE or not (value.isascii() and value.isprintable()):
+        return ""
+    return value.strip()
 
 
 def _fields(header: object) -> dict[str, str]:
