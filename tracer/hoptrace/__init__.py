@@ -9,25 +9,29 @@ Attach the layer and nothing else is needed; where there is no layer, decorate t
         ...
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from __future__ import annotations
 
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
     from .spans import Span
+
 
 __all__ = ["__version__", "current_span", "trace"]
 
 __version__ = "0.1.0"
 
-_Handler = TypeVar("_Handler", bound=Callable[..., Any])
-
 
 def trace(handler: _Handler) -> _Handler:
     """Trace every call of a Lambda handler: `@hoptrace.trace`, or `handler = hoptrace.trace(handler)`.
 
-    The handler is called with the very event and context, its result and its exceptions pass untouched. Harmless where the
-    layer is attached too, and twice. Outside Lambda the calls are recorded as well. With `HOPTRACE_DISABLED=true` or
-    `OTEL_SDK_DISABLED=true` the handler itself is returned.
+    The handler is called with the very event and context, its result and its exceptions pass untouched. Harmless where
+    the layer is attached too, and twice. Outside Lambda the calls are recorded as well. With `HOPTRACE_DISABLED=true`
+    or `OTEL_SDK_DISABLED=true` the handler itself is returned.
 
     Args:
         handler: a callable of `(event, context)`.
@@ -37,7 +41,7 @@ def trace(handler: _Handler) -> _Handler:
     return traced(handler)
 
 
-def current_span() -> "Span | None":
+def current_span() -> Span | None:
     """The span that is being recorded here, the invocation's own or one inside it; `None` outside of any."""
     from .spans import current_span as current
 

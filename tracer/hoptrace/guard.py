@@ -1,11 +1,18 @@
 """Where our own errors stop: nothing that goes wrong in the tracer reaches the user's function.
 
-One guard, used at the seams (an invocation's begin and end, a patched call, a patch). It lets `BaseException`s that are not
-`Exception`s through, counts what it swallows, and says each cause once. Tests set `LOUD`, so that our bugs fail them.
+One guard, used at the seams (an invocation's begin and end, a patched call, a patch). It lets `BaseException`s that
+are not `Exception`s through, counts what it swallows, and says each cause once. Tests set `LOUD`, so that our bugs
+fail them.
 """
 
+from __future__ import annotations
+
 import sys
-from types import TracebackType
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from types import TracebackType
+
 
 LOUD = False
 """Whether swallowed errors are raised again; for tests only."""
@@ -46,7 +53,7 @@ def swallowed(where: str, error: BaseException | None) -> None:
     if seen:
         return
     try:
-        say(f"internal error in {where} ({kind}: {error}); the function is not affected, some of its trace may be missing")
+        say(f"internal error in {where} ({kind}: {error}); the function runs on, part of its trace may be missing")
     except Exception:
         return
 

@@ -4,10 +4,16 @@ Built once from a mapping at the start; what Lambda changes for each invocation 
 `trace_header()`. A wrong value gives one clear line and the default.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
 
 from .guard import say
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 DEFAULT_RUN_DIR = "/tmp/.hoptrace"
 
@@ -34,20 +40,20 @@ class Settings:
     """
 
     __slots__ = (
-        "disabled",
-        "run_dir",
-        "inject_disabled",
-        "max_record_bytes",
-        "max_file_bytes",
-        "max_batch_records",
         "attribute_count_limit",
         "attribute_length_limit",
+        "disabled",
         "event_count_limit",
-        "initialization_type",
-        "multi_concurrent",
         "function_name",
+        "initialization_type",
+        "inject_disabled",
+        "max_batch_records",
+        "max_file_bytes",
+        "max_record_bytes",
+        "multi_concurrent",
         "region",
         "resource",
+        "run_dir",
     )
 
     disabled: bool

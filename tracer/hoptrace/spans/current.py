@@ -4,27 +4,30 @@ A thread that the user's code starts has an empty context. Where Lambda runs one
 such a thread does belongs to that invocation, so its span is the answer there.
 """
 
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
+from contextvars import ContextVar, Token
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
     from .span import Span
 
-_current: "ContextVar[Span | None]" = ContextVar("hoptrace.current_span", default=None)
-_invocation: "Span | None" = None
+
+_current: ContextVar[Span | None] = ContextVar("hoptrace.current_span", default=None)
+_invocation: Span | None = None
 
 
-def current_span() -> "Span | None":
+def current_span() -> Span | None:
     """The span in whose course this code runs, or `None`."""
     return _current.get() or _invocation
 
 
-def activate(span: "Span | None") -> "Token[Span | None]":
+def activate(span: Span | None) -> Token[Span | None]:
     """Make a span current here; `restore` takes the answer."""
     return _current.set(span)
 
 
-def restore(token: "Token[Span | None]") -> None:
+def restore(token: Token[Span | None]) -> None:
     """Undo `activate`. A token of another context (the user moved between them) is ignored."""
     try:
         _current.reset(token)
@@ -32,7 +35,7 @@ def restore(token: "Token[Span | None]") -> None:
         _current.set(None)
 
 
-def set_invocation(span: "Span | None") -> None:
+def set_invocation(span: Span | None) -> None:
     """Name the invocation that threads without a span of their own work for."""
     global _invocation
     _invocation = span

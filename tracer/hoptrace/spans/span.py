@@ -1,17 +1,23 @@
 """One span: what happened, from when to when, as whose child.
 
-The names, kinds and status codes are OpenTelemetry's (trace API, OTLP `trace.proto`). Methods never raise for bad values:
-what cannot be recorded is left out.
+The names, kinds and status codes are OpenTelemetry's (trace API, OTLP `trace.proto`). Methods never raise for bad
+values: what cannot be recorded is left out.
 """
+
+from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
 
 from ..settings import settings
 from .context import SpanContext
 from .current import current_span
 from .exceptions import exception_attributes
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
 
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 UNSET, OK, ERROR = 0, 1, 2
@@ -27,7 +33,7 @@ class Link:
         attributes: of the link itself.
     """
 
-    __slots__ = ("context", "attributes")
+    __slots__ = ("attributes", "context")
 
     def __init__(self, context: SpanContext, attributes: Mapping[str, object] | None = None) -> None:
         self.context = context
@@ -37,7 +43,7 @@ class Link:
 class Event:
     """Something that happened at one instant of a span; `time` in nanoseconds since the epoch."""
 
-    __slots__ = ("name", "time", "attributes")
+    __slots__ = ("attributes", "name", "time")
 
     def __init__(self, name: str, when: int, attributes: Mapping[str, object] | None = None) -> None:
         self.name = name
@@ -56,18 +62,18 @@ class Span:
     """
 
     __slots__ = (
-        "name",
-        "kind",
-        "context",
-        "parent_id",
-        "start",
-        "end_time",
-        "attributes",
-        "events",
-        "links",
-        "status",
-        "request_id",
         "_silent",
+        "attributes",
+        "context",
+        "end_time",
+        "events",
+        "kind",
+        "links",
+        "name",
+        "parent_id",
+        "request_id",
+        "start",
+        "status",
     )
 
     def __init__(self, name: str, kind: int, context: SpanContext, parent_id: str, start: int, request_id: str) -> None:
@@ -153,7 +159,7 @@ def start_span(
     name: str,
     kind: int = INTERNAL,
     attributes: Mapping[str, object] | None = None,
-    parent: "SpanContext | Span | None" = None,
+    parent: SpanContext | Span | None = None,
     links: Iterable[Link] = (),
     start: int | None = None,
     root: bool = False,

@@ -1,0 +1,126 @@
+"""Spans as records: the lines that tracer and collector agree on.
+
+One line of ASCII JSON a record; the shapes stand in `docs/architecture.md`. The collector has the reading half.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .spans import UNSET, Span
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+PROTOCOL = 1
+
+_dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False, default=str).encode
+
+
+def span_record(span: Span) -> bytes:
+    """A finished span."""
+    return _line({"v": PROTOCOL, "type": "span", "request_id": span.request_id, "span": as_dict(span)})
+
+
+def begin_record(
+    span: Span, ordinal: int, pid: int, deadline: int, resource: dict[str, object], records: Iterable[Span]
+) -> bytes:
+    """An invocation that has begun: what the collector needs to close its spans should it never come back.
+
+    Args:
+        ordinal: of the invocation in this process, from 1.
+        deadline: epoch milliseconds, 0 when unknown.
+        records: the open spans of the batch's records.
+    """
+    return _line(
+        {
+            "v": PROTOCOL,
+            "type": "begin",
+            "request_id": span.request_id,
+            "ordinal": ordinal,
+            "pid": pid,
+            "deadline": deadline,
+            "resource": resource,
+            "span": as_dict(span),
+            "records": [as_dict(record) for record in records],
+        }
+    )
+
+
+def end_record(span: Span, ordinal: int, outcome: str) -> bytes:
+    """An invocation that has come back; `outcome` is `ok` or `error`."""
+    return _line(
+        {
+            "v": PROTOCOL,
+            "type": "end",
+            "request_id": span.request_id,
+            "ordinal": ordinal,
+            "outcome": outcome,
+            "span": as_dict(span),
+        }
+    )
+
+
+def init_error_record(
+    resource: dict[str, object], error_type: str, message: str, stack: str, start: int, end: int
+) -> bytes:
+    """The handler could not be loaded; times in nanoseconds since the epoch."""
+    return _line(
+        {
+            "v": PROTOCOL,
+            "type": "init_error",
+            "resource": resource,
+            "error_type": error_type,
+            "message": message,
+            "stack": stack,
+            "start": start,
+            "end": end,
+        }
+    )
+
+
+def dropped_record(reason: str, count: int) -> bytes:
+    """How many records could not be written, and why."""
+    return _line({"v": PROTOCOL, "type": "dropped", "reason": reason, "count": count})
+
+
+def as_dict(span: Span) -> dict[str, object]:
+    """A span in the records' shape; keys that would be empty are left out."""
+    context = span.context
+    found: dict[str, object] = {
+        "trace_id": context.trace_id,
+        "span_id": context.span_id,
+        "name": span.name,
+        "kind": span.kind,
+        "start": span.start,
+        "flags": context.flags,
+    }
+    if span.end_time:
+        found["end"] = span.end_time
+    if span.parent_id:
+        found["parent_id"] = span.parent_id
+    if context.trace_state:
+        found["trace_state"] = context.trace_state
+    if span.attributes:
+        found["attributes"] = span.attributes
+    if span.events:
+        found["events"] = [{"name": e.name, "time": e.time, "attributes": e.attributes} for e in span.events]
+    if span.links:
+        found["links"] = [
+            {
+                "trace_id": link.context.trace_id,
+                "span_id": link.context.span_id,
+                "trace_state": link.context.trace_state,
+                "attributes": link.attributes,
+            }
+            for link in span.links
+        ]
+    if span.status[0] != UNSET:
+        found["status"] = span.status
+    return found
+
+
+def _line(record: dict[str, object]) -> bytes:
+    return (_dumps(record) + "\n").encode("ascii")

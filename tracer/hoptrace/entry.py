@@ -1,0 +1,215 @@
+"""Ties a process together: its outbox, its bell, its patches, and the handler that they are for.
+
+Every way in (the layer's `.pth`, the decorator) leads to `session()`, once.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+
+from . import bootstrap, encode
+from .guard import guard
+from .handler import Invocations
+from .send import Bell, Outbox
+from .settings import Settings, in_lambda, settings
+from .spans import Span, on_end
+from .spans.exceptions import exception_attributes
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+_MARK = "__hoptrace__"
+
+
+class Session:
+    """Everything that one process has one of."""
+
+    def __init__(self, knobs: Settings) -> None:
+        self.pid = os.getpid()
+        self.settings = knobs
+        self.in_lambda = in_lambda()
+        self.outbox = Outbox(knobs.run_dir, knobs.max_file_bytes, knobs.max_record_bytes)
+        self.bell = Bell(knobs.run_dir) if self.in_lambda else None
+        self.rings_at_next = False
+        self.started = process_start()
+        self.invocations = Invocations(
+            knobs, self.outbox, started=self.started, in_lambda=self.in_lambda, over=self._over
+        )
+        self._owes_ring = False
+
+    def emit(self, span: Span) -> None:
+        """Where every ended span goes."""
+        with guard("entry.emit"):
+            self.outbox.write(encode.span_record(span))
+
+    def _over(self) -> None:
+        self._owes_ring = True
+        if not self.rings_at_next:
+            self.ring()
+
+    def ring(self) -> None:
+        """Wake the collector, once for each invocation that has come back."""
+        if self._owes_ring and self.bell is not None:
+            self._owes_ring = False
+            self.bell.ring()
+
+    def close(self) -> None:
+        """Give the descriptors back; for tests."""
+        self.outbox.close()
+        if self.bell is not None:
+            self.bell.close()
+
+    def load_failed(self, error: BaseException) -> None:
+        """The handler could not be loaded: Lambda will reset this environment, so nothing but the record tells why."""
+        with guard("entry.load_failed"):
+            found = exception_attributes(error, self.settings.attribute_length_limit)
+            kind = str(getattr(error, "exception_type", "") or found["exception.type"])
+            message = str(getattr(error, "msg", "") or found["exception.message"])
+            self.outbox.follow()
+            self.outbox.write(
+                encode.init_error_record(
+                    self.settings.resource,
+                    kind,
+                    message,
+                    str(found["exception.stacktrace"]),
+                    self.started,
+                    time.time_ns(),
+                )
+            )
+
+
+_session: Session | None = None
+
+
+def session() -> Session | None:
+    """This process's session, made the first time; `None` when switched off.
+
+    After a fork (Managed Instances run a worker for each concurrent request) the child makes its own.
+    """
+    global _session
+    if _session is not None and _session.pid == os.getpid():
+        return _session
+    knobs = settings()
+    if knobs.disabled:
+        return None
+    made = None
+    with guard("entry.session"):
+        made = Session(knobs)
+        _session = made
+        on_end(made.emit)
+    with guard("entry.clients"):
+        from . import clients
+
+        clients.install()
+    with guard("entry.runtime"):
+        if made is not None:
+            _watch_runtime()
+    return made
+
+
+def replace_session(replacement: Session | None) -> Session | None:
+    """Put another session in place, or with `None` have one made anew; the one before is returned. For tests."""
+    global _session
+    before, _session = _session, replacement
+    return before
+
+
+def traced(handler: _Handler) -> _Handler:
+    """The handler with every call of it recorded; itself when switched off, traced already, or not callable."""
+    found = session()
+    if found is None or not callable(handler) or getattr(handler, _MARK, False) is True:
+        return handler
+    invocations = found.invocations
+    invocations.ready()
+    wrapped: Any = bootstrap.calling(handler, invocations.begin, invocations.succeed, invocations.fail)
+    with guard("entry.wraps"):
+        functools.update_wrapper(wrapped, handler)
+    setattr(wrapped, _MARK, True)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def load_traced(load: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The runtime's own loader, whose handler comes back traced and whose errors are noted and pass."""
+
+    def failed(error: BaseException) -> None:
+        found = session()
+        if found is not None:
+            found.load_failed(error)
+
+    def loaded(handler: Any) -> Any:
+        with guard("entry.loaded"):
+            handler = traced(handler)
+        return handler
+
+    return bootstrap.loading(load, loaded, failed)
+
+
+def _watch_runtime() -> None:
+    """Ring when the runtime client asks for the next event, which is after the response is out.
+
+    The collector's start then never competes with the response. Also keeps our one frame out of reported tracebacks
+    where the runtime client's own trimming does not reach: it cuts leading frames only.
+    """
+    runtime = sys.modules.get("awslambdaric.bootstrap")
+    clients = sys.modules.get("awslambdaric.lambda_runtime_client")
+    if runtime is None or clients is None:
+        return
+    extract = getattr(runtime, "extract_traceback", None)
+    if extract is not None and not getattr(extract, _MARK, False):
+        runtime.extract_traceback = _without_our_frames(extract)  # type: ignore[attr-defined]
+    found = _session
+    for name in ("LambdaRuntimeClient", "LambdaMultiConcurrentRuntimeClient"):
+        kind = getattr(clients, name, None)
+        wait = getattr(kind, "wait_next_invocation", None)
+        if kind is None or wait is None:
+            continue
+        if not getattr(wait, _MARK, False):
+            kind.wait_next_invocation = _ringing(wait)
+        if found is not None:
+            found.rings_at_next = True
+
+
+def _ringing(wait: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(wait)
+    def wait_next_invocation(*arguments: Any, **named: Any) -> Any:
+        found = _session
+        if found is not None:
+            with guard("entry.ring"):
+                found.ring()
+        return wait(*arguments, **named)
+
+    setattr(wait_next_invocation, _MARK, True)
+    return wait_next_invocation
+
+
+def _without_our_frames(extract: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
+    ours = bootstrap.__file__
+
+    @functools.wraps(extract)
+    def extract_traceback(tb: Any) -> list[Any]:
+        frames = extract(tb)
+        kept = [frame for frame in frames if frame[0] != ours]
+        return kept or frames
+
+    setattr(extract_traceback, _MARK, True)
+    return extract_traceback
+
+
+def process_start() -> int:
+    """When this process started, nanoseconds since the epoch (proc(5), `starttime`, to 10 ms)."""
+    now = time.time_ns()
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        since_boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return now - max(0, since_boot - ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError, AttributeError):
+        return now - time.process_time_ns()

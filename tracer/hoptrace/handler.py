@@ -1,0 +1,278 @@
+"""One invocation: what woke it, its span, how it ended, and the records that say so.
+
+`begin`, `succeed` and `fail` are called around the user's handler by `bootstrap` and never raise. What the collector
+needs to close the invocation, should it never come back, is written before the user's code runs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from . import encode, triggers
+from .guard import guard
+from .lineage import Lineage, lay_out
+from .send import Outbox
+from .settings import Settings, trace_header
+from .spans import ERROR, INTERNAL, Span, activate, restore, set_invocation
+from .spans.context import SpanContext, parse_xray_root
+from .spans.exceptions import exception_message, exception_type
+from .spans.span import new_span_id
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+AHEAD = 10_000_000_000
+"""Nanoseconds between a ready handler and its first invocation from which the environment counts as initialised ahead
+of demand: Lambda does that on its own, and nobody waited for that start."""
+
+
+class Invocation:
+    """What is kept from begin to end."""
+
+    __slots__ = ("arrival", "lineage", "ordinal", "span", "token")
+
+    def __init__(self, arrival: triggers.Arrival, lineage: Lineage, ordinal: int) -> None:
+        self.arrival = arrival
+        self.lineage = lineage
+        self.ordinal = ordinal
+        self.span = lineage.invocation
+        self.token: Any = None
+
+
+class Invocations:
+    """The invocations of this process, one after the other (or side by side in threads outside Lambda).
+
+    Args:
+        started: when this process started, nanoseconds since the epoch.
+        in_lambda: whether the runtime client runs here, which calls the handler for one event at a time.
+        over: called when an invocation has come back, before its response is out.
+        clock: nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        *,
+        started: int,
+        in_lambda: bool,
+        over: Callable[[], None],
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._started = started
+        self._in_lambda = in_lambda
+        self._over = over
+        self._clock = clock
+        self._ready = 0
+        self._ordinal = 0
+        self._lock = threading.Lock()
+        self._active: dict[str, int] = {}
+
+    def ready(self) -> None:
+        """The handler is loaded; what follows until the first event is not initialisation."""
+        self._ready = self._clock()
+
+    # -- around the user's handler ---------------------------------------------------------------------------------
+
+    def begin(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Invocation | None:
+        """Record that an invocation begins; `None` when it is recorded already (the handler is wrapped twice)."""
+        with guard("handler.begin"):
+            event = arguments[0] if arguments else named.get("event")
+            context = arguments[1] if len(arguments) > 1 else named.get("context")
+            request_id = _text(context, "aws_request_id")
+            with self._lock:
+                if request_id and request_id in self._active:
+                    return None
+                self._ordinal += 1
+                ordinal = self._ordinal
+                self._active[request_id] = ordinal
+            return self._begun(event, context, request_id, ordinal)
+        return None
+
+    def succeed(self, invocation: Invocation | None, result: Any) -> None:
+        """Record that the handler returned."""
+        if invocation is None:
+            return
+        with guard("handler.succeed"):
+            self._result(invocation, result)
+        self._ended(invocation, "ok")
+
+    def fail(self, invocation: Invocation | None, error: BaseException) -> None:
+        """Record that the handler raised."""
+        if invocation is None:
+            return
+        with guard("handler.fail"):
+            kind, message = exception_type(error), exception_message(error)
+            for span in (invocation.span, *(span for _, span in invocation.lineage.records)):
+                span.set_attribute("error.type", kind)
+                span.set_status(ERROR, message)
+            invocation.span.record_exception(error)
+        self._ended(invocation, "error")
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _begun(self, event: Any, context: Any, request_id: str, ordinal: int) -> Invocation:
+        now = self._clock()
+        arrival = triggers.identify(event, context)
+        arn = _text(context, "invoked_function_arn")
+        function = self._settings.function_name or _text(context, "function_name") or "handler"
+        root = parse_xray_root(trace_header())
+        lineage = lay_out(
+            arrival, arrival.span_name or function, now, request_id, root, self._settings.max_batch_records
+        )
+        span = lineage.invocation
+        span.silence()
+        invocation = Invocation(arrival, lineage, ordinal)
+        cold = self._cold(ordinal, now)
+        span.set_attributes(arrival.attributes)
+        span.set_attribute("faas.invocation_id", request_id)
+        span.set_attribute("faas.trigger", arrival.faas_trigger)
+        span.set_attribute("hoptrace.trigger", arrival.name)
+        if self._in_lambda:
+            span.set_attribute("faas.coldstart", cold)
+            span.set_attribute("aws.lambda.initialization_type", self._settings.initialization_type or "on-demand")
+        if arn:
+            span.set_attributes(_arn_attributes(arn, _text(context, "function_version")))
+        deadline = _deadline(context, now)
+        for hop in lineage.hops:
+            self._outbox.write(encode.span_record(hop))
+        self._outbox.follow()
+        self._outbox.write(
+            encode.begin_record(
+                span,
+                ordinal,
+                os.getpid(),
+                deadline,
+                self._settings.resource,
+                (record for _, record in lineage.records),
+            )
+        )
+        if cold:
+            self._outbox.write(encode.span_record(self._init_span(span)))
+        if self._in_lambda and not self._settings.multi_concurrent:
+            set_invocation(span)
+        invocation.token = activate(span)
+        return invocation
+
+    def _cold(self, ordinal: int, now: int) -> bool:
+        """Whether somebody waited for this process to start.
+
+        True for the first invocation of an on-demand environment only: not for provisioned concurrency or SnapStart,
+        nor for an environment that Lambda initialised ahead of demand.
+        """
+        on_demand = self._settings.initialization_type in ("", "on-demand")
+        return self._in_lambda and ordinal == 1 and on_demand and now - (self._ready or now) < AHEAD
+
+    def _init_span(self, invocation: Span) -> Span:
+        """From the start of this process to the loaded handler; a child that is older than its parent."""
+        context = SpanContext(invocation.context.trace_id, new_span_id(), 1, invocation.context.trace_state)
+        start = min(self._started, invocation.start)
+        init = Span("init", INTERNAL, context, invocation.context.span_id, start, invocation.request_id)
+        init.attributes["hoptrace.init"] = True
+        init.end_time = max(start, min(self._ready or invocation.start, invocation.start))
+        return init
+
+    def _result(self, invocation: Invocation, result: Any) -> None:
+        """What a result says: an HTTP status, or which records of a batch failed."""
+        if type(result) is not dict and not isinstance(result, dict):
+            return
+        if invocation.arrival.is_http:
+            status = _status_code(result.get("statusCode"))
+            if status is not None:
+                invocation.span.set_attribute("http.response.status_code", status)
+                if status >= 500:
+                    invocation.span.set_attribute("error.type", str(status))
+                    invocation.span.set_status(ERROR)
+        if invocation.arrival.partial_failures and isinstance(result.get("batchItemFailures"), list):
+            self._failures(invocation, result["batchItemFailures"])
+
+    def _failures(self, invocation: Invocation, failures: list[Any]) -> None:
+        """Mark the records that a partial batch response names.
+
+        An identifier that names none of them makes Lambda take the whole batch as failed ("Reporting batch item
+        failures").
+        """
+        named = [item.get("itemIdentifier") if isinstance(item, dict) else None for item in failures]
+        known = {item_id for item_id, _ in invocation.lineage.records}
+        whole = any(not isinstance(name, str) or name not in known for name in named)
+        if whole and len(invocation.arrival.records) > len(invocation.lineage.records):
+            whole = any(not isinstance(name, str) or not name for name in named)
+        failed = {name for name in named if isinstance(name, str)}
+        for item_id, span in invocation.lineage.records:
+            if whole or item_id in failed:
+                span.set_attribute("error.type", "batch_item_failure")
+                span.set_status(ERROR, "reported in batchItemFailures")
+        if named:
+            count = len(invocation.arrival.records) if whole else len(failed)
+            invocation.span.set_attribute("hoptrace.batch.item_failures", count)
+
+    def _ended(self, invocation: Invocation, outcome: str) -> None:
+        with guard("handler.end"):
+            restore(invocation.token)
+            set_invocation(None)
+            with self._lock:
+                self._active.pop(invocation.span.request_id, None)
+            now = self._clock()
+            for _, span in invocation.lineage.records:
+                span.end(now)
+            invocation.span.end(now)
+            self._outbox.confess()
+            self._outbox.write(encode.end_record(invocation.span, invocation.ordinal, outcome))
+        with guard("handler.over"):
+            self._over()
+
+
+def _text(source: Any, name: str) -> str:
+    value = getattr(source, name, None)
+    return value if isinstance(value, str) else ""
+
+
+def _deadline(context: Any, now: int) -> int:
+    """Epoch milliseconds, 0 when the context does not know."""
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    if callable(remaining):
+        left = remaining()
+        if isinstance(left, int | float):
+            return now // 1_000_000 + int(left)
+    return 0
+
+
+def _arn_attributes(arn: str, version: str) -> dict[str, object]:
+    """Account, alias and resource id of `arn:aws:lambda:region:account:function:name[:qualifier]`.
+
+    By OpenTelemetry's "Instrumenting AWS Lambda": `cloud.resource_id` has the version, never the alias.
+    """
+    found: dict[str, object] = {"aws.lambda.invoked_arn": arn}
+    parts = arn.split(":")
+    if len(parts) < 7:
+        return found
+    found["cloud.account.id"] = parts[4]
+    found["cloud.region"] = parts[3]
+    resource = ":".join(parts[:7])
+    qualifier = parts[7] if len(parts) > 7 else ""
+    if version and version != "$LATEST":
+        resource += ":" + version
+    found["cloud.resource_id"] = resource
+    if version:
+        found["faas.version"] = version
+    if qualifier and qualifier != version and qualifier != "$LATEST":
+        found["aws.lambda.alias"] = qualifier
+    return found
+
+
+def _status_code(value: Any) -> int | None:
+    """API Gateway takes `"200"` as well as `200`."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int) and 100 <= value <= 599:
+        return value
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+        return int(value)
+    return None
