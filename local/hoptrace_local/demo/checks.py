@@ -1,0 +1,215 @@
+"""What must hold of a run, each as a named check that looks at what was seen and says what is wrong.
+
+The demo prints these and fails when one does not hold: a picture that looks right proves nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hoptrace_local.demo.orders import NORMAL, ORDERS, POISON, SLOW
+from hoptrace_local.demo.outcome import Outcome
+from hoptrace_local.demo.stack import FUNCTIONS
+from hoptrace_local.otlp import Span
+from hoptrace_local.report.figures import figures
+from hoptrace_local.report.waterfall import is_hop, is_invocation, is_timeout
+
+WHOLE_SECOND = 1_000_000_000
+"""EventBridge's `time` and the emulator's SNS `Timestamp` are cut to whole seconds, so a hop may seem that much longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One statement about the run; `wrong` says in one line what speaks against it, empty when it holds."""
+
+    name: str
+    wrong: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it holds."""
+        return not self.wrong
+
+
+def judge(outcome: Outcome) -> list[Check]:
+    """Check everything, in the order in which a person would ask."""
+    return [Check(name, check(outcome)) for name, check in CHECKS]
+
+
+def one_trace(outcome: Outcome) -> str:
+    """Say which invocation is in another trace, or which function in none."""
+    strays = [
+        f"{span.service} in {span.trace_id}"
+        for span in outcome.spans
+        if is_invocation(span) and span.trace_id != outcome.visit.trace_id
+    ]
+    missing = set(FUNCTIONS) - {span.service for span in outcome.trace if is_invocation(span)}
+    return _said(strays + [f"nothing of {name}" for name in sorted(missing)])
+
+
+def resolved(outcome: Outcome) -> str:
+    """Say which parent or link leads nowhere."""
+    known = {(span.trace_id, span.span_id) for span in outcome.spans}
+    wrong = [
+        f"{span.service} {span.name}: parent {span.parent_id}"
+        for span in outcome.spans
+        if span.parent_id and (span.trace_id, span.parent_id) not in known
+    ]
+    wrong += [
+        f"{span.service} {span.name}: link to {link.span_id}"
+        for span in outcome.spans
+        for link in span.links
+        if (link.trace_id, link.span_id) not in known
+    ]
+    roots = [span for span in outcome.trace if not span.parent_id]
+    if len(roots) != 1:
+        wrong.append(f"{len(roots)} roots")
+    return _said(wrong)
+
+
+def nothing_lost(outcome: Outcome) -> str:
+    """Say of which function the local Lambda counted something else than the spans show."""
+    seen = Counter(span.service for span in outcome.spans if is_invocation(span))
+    counts = {name: (counted.invocations, seen[name]) for name, counted in outcome.counted.items()}
+    wrong = [f"{name}: {ran} invocations, {spans} spans" for name, (ran, spans) in counts.items() if ran != spans]
+    ids = Counter(span.span_id for span in outcome.spans)
+    return _said(wrong + [f"span {span_id} came {times} times" for span_id, times in ids.items() if times > 1])
+
+
+def hops_sensible(outcome: Outcome) -> str:
+    """Say which hop is missing, ends before it starts or lies outside of what it connects."""
+    by_id = {span.span_id: span for span in outcome.spans}
+    children: dict[str, list[Span]] = {}
+    for span in outcome.spans:
+        children.setdefault(span.parent_id, []).append(span)
+    hops = [span for span in outcome.spans if is_hop(span)]
+    wrong = [f"no hop into {name}" for name in FUNCTIONS if name not in {hop.service for hop in hops}]
+    for hop in hops:
+        producer = by_id.get(hop.parent_id)
+        if hop.end < hop.start:
+            wrong.append(f"{hop.service} {hop.name} ends before it starts")
+        if producer is not None and hop.start < producer.start - WHOLE_SECOND:
+            wrong.append(f"{hop.service} {hop.name} starts before {producer.name}")
+        late = [child for child in children.get(hop.span_id, ()) if child.start < hop.end and not is_hop(child)]
+        if late:
+            wrong.append(f"{hop.service} {hop.name} ends after {late[0].name} has begun")
+    return _said(wrong)
+
+
+def poison_alone(outcome: Outcome) -> str:
+    """Say when anything but the poison order's own record failed in billing."""
+    records = record_spans(outcome)
+    if len(records) != len(ORDERS):
+        return f"{len(records)} record spans for {len(ORDERS)} orders"
+    poison = {message_id for message_id, order in batch(outcome).items() if order == POISON["order"]}
+    failed = {str(span.attributes["messaging.message.id"]) for span in records if span.failed}
+    if failed != poison:
+        return f"failed are {sorted(failed)}, the poison message is {sorted(poison)}"
+    whole = [span for span in outcome.trace if is_invocation(span) and span.service == "billing" and span.failed]
+    return "the whole invocation is marked as failed" if whole else ""
+
+
+def timed_out(outcome: Outcome) -> str:
+    """Say why shipping's slow invocation does not stand as one that was closed at its timeout."""
+    found = [span for span in outcome.trace if is_invocation(span) and is_timeout(span)]
+    if [span.service for span in found] != ["shipping"]:
+        return f"timed out: {[span.service for span in found]}"
+    limit, took = outcome.timeouts["shipping"], found[0].duration / 1e9
+    return "" if limit - 0.5 <= took <= limit + 1.5 else f"it lasts {took:.2f} s with a timeout of {limit} s"
+
+
+def alerted(outcome: Outcome) -> str:
+    """Say what is missing between the timeout and what the remedy did about it."""
+    slow = [span for span in outcome.trace if is_invocation(span) and is_timeout(span)]
+    detail = outcome.alert.get("detail", {})
+    if not slow or not detail:
+        return "no alert reached the remedy"
+    wrong = []
+    told = (outcome.circuit.get("function"), outcome.circuit.get("request_id"), outcome.circuit.get("trace_id"))
+    meant = (slow[0].service, slow[0].attributes["faas.invocation_id"], slow[0].trace_id)
+    if told != meant:
+        wrong.append(f"the remedy acted on {told}, what timed out is {meant}")
+    if outcome.circuit.get("state") != "open":
+        wrong.append("the circuit is not open")
+    return _said(wrong)
+
+
+def concurrency_equal(outcome: Outcome) -> str:
+    """Say of which function the peak by spans is another than the local Lambda's."""
+    by_spans = {figure.name: figure.peak_concurrency for figure in figures(outcome.spans)}
+    pairs = {name: (by_spans.get(name, 0), counted.peak_concurrency) for name, counted in outcome.counted.items()}
+    return _said(
+        [f"{name}: {spans} by spans, {host} by the host" for name, (spans, host) in pairs.items() if spans != host]
+    )
+
+
+def metrics_equal(outcome: Outcome) -> str:
+    """Say which of the collector's counters differs from what the local Lambda counted."""
+    wrong = []
+    for name, counted in outcome.counted.items():
+        for metric, expected in (
+            ("faas.invocations", counted.invocations - counted.errors),
+            ("faas.coldstarts", counted.cold_starts),
+            ("faas.timeouts", counted.timeouts),
+        ):
+            points = [p for p in outcome.points if p.name == metric and p.resource.get("faas.name") == name]
+            total = sum(point.value for point in points)
+            if total != expected:
+                wrong.append(f"{metric} of {name} is {total:.0f} instead of {expected}")
+    return _said(wrong)
+
+
+def results_unchanged(outcome: Outcome) -> str:
+    """Say which function answered something else than its code makes of the event."""
+    wrong = []
+    for placed in outcome.visit.placed:
+        if (placed.status, placed.body) != (202, f'{{"order": "{placed.order["order"]}", "status": "accepted"}}'):
+            wrong.append(f"checkout answered {placed.status} {placed.body}")
+    if outcome.mapping_result != "OK - 2 records, 1 partial failures":
+        wrong.append(f"the batch came to {outcome.mapping_result!r}")
+    shipped = {"pk": f"shipment#{NORMAL['order']}", "carrier": "swift", "tracking": f"swift-{NORMAL['order']}"}
+    if outcome.shipments.get(str(NORMAL["order"])) != shipped:
+        wrong.append(f"shipped was {outcome.shipments.get(str(NORMAL['order']))}")
+    if outcome.shipments.get(str(SLOW["order"])):
+        wrong.append("the order that timed out was shipped")
+    return _said(wrong)
+
+
+def record_spans(outcome: Outcome) -> list[Span]:
+    """Answer the spans of single messages of billing's batch."""
+    return [
+        span
+        for span in outcome.spans
+        if span.service == "billing" and span.kind == "CONSUMER" and "messaging.message.id" in span.attributes
+    ]
+
+
+def batch(outcome: Outcome) -> dict[str, str]:
+    """Answer which message carried which order, out of the event that the emulator gave to billing."""
+    from json import loads
+
+    return {
+        record["messageId"]: loads(loads(record["body"])["Message"])["order"]
+        for answer in outcome.answered
+        if answer.function == "billing"
+        for record in answer.event["Records"]
+    }
+
+
+CHECKS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
+    ("one trace id over all four functions", one_trace),
+    ("every parent and every link leads to a span", resolved),
+    ("nothing lost: a span for every invocation, each once", nothing_lost),
+    ("hops lie between what they connect", hops_sensible),
+    ("the poison order failed alone, on its own span", poison_alone),
+    ("the timed-out invocation was closed as a timeout", timed_out),
+    ("the alert reached the remedy, which acted on it", alerted),
+    ("peak concurrency by spans is what the local Lambda counted", concurrency_equal),
+    ("the collector's metrics are what the local Lambda counted", metrics_equal),
+    ("the functions' results are as without the layer", results_unchanged),
+)
+
+
+def _said(wrong: list[str]) -> str:
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return "; ".join(wrong[:3]) + more
