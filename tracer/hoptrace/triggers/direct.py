@@ -1,0 +1,23 @@
+"""A direct invocation: the caller's span stands in the client context, or in the event itself."""
+
+from hoptrace.carriers import extract_client_context, extract_headers, extract_reserved
+from hoptrace.shape import Shape
+from hoptrace.triggers.arrival import Arrival, Record
+
+
+def add_caller(arrival: Arrival, event: Shape, context: object) -> None:
+    """Make the caller the producer of the arrival's only record.
+
+    The client context wins over what the event says: somebody who forwards an HTTP event to another function is that
+    function's caller. An event of no known shape may have headers all the same, or be a detail that a rule's input
+    path cut out of an EventBridge event.
+    """
+    caller, carrier = extract_client_context(context), "client_context"
+    if caller is None and arrival.name == "other":
+        caller, carrier = extract_headers(event.get("headers")) or extract_reserved(event), "traceparent"
+    if caller is None:
+        return
+    if not arrival.records:
+        arrival.records.append(Record())
+    arrival.records[0].context = caller
+    arrival.records[0].carrier = carrier

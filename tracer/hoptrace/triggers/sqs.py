@@ -1,0 +1,64 @@
+"""SQS: a batch of messages, each with a producer, and maybe a topic or a bus, of its own."""
+
+from hoptrace.carriers import extract_sqs_attributes, extract_trace_header, extract_trace_header_root
+from hoptrace.shape import Shape
+from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_ms, last_of_arn
+from hoptrace.triggers.envelopes import Opener, unwrap
+
+
+def read(event: Shape, name: str) -> Arrival:
+    """Read every message: its own attributes, then what its body wraps, then the trace header."""
+    opener = Opener()
+    messages = event.items("Records")
+    arrival = Arrival(name, "pubsub", partial_failures=True)
+    arrival.records = [_record(message, opener) for message in messages]
+    arrival.attributes = {
+        "messaging.system": "aws_sqs",
+        "messaging.operation.type": "process",
+        "messaging.operation.name": "process",
+        "messaging.batch.message_count": len(messages),
+    }
+    queue = last_of_arn(messages[0].text("eventSourceARN"))
+    if queue:
+        arrival.attributes["messaging.destination.name"] = queue
+    if len(messages) == 1 and messages[0].text("messageId"):
+        arrival.attributes["messaging.message.id"] = messages[0].text("messageId")
+    return arrival
+
+
+def _record(message: Shape, opener: Opener) -> Record:
+    queue = last_of_arn(message.text("eventSourceARN"))
+    record = Record(message.text("messageId"), f"process {queue}".rstrip())
+    record.attributes = {"messaging.system": "aws_sqs", "messaging.operation.type": "process"}
+    if queue:
+        record.attributes["messaging.destination.name"] = queue
+    if record.item_id:
+        record.attributes["messaging.message.id"] = record.item_id
+    count = message.number("attributes", "ApproximateReceiveCount")
+    if count is not None:
+        record.attributes["hoptrace.sqs.receive_count"] = int(count)
+
+    hops: list[Hop | None] = []
+    record.context, record.carrier = extract_sqs_attributes(message), "traceparent"
+    if record.context is None:
+        record.context, hops = unwrap(message.text("body"), opener)
+    if record.context is None:
+        record.context, record.carrier = extract_trace_header(message), "xray"
+    if record.context is None:
+        record.carrier = ""
+        record.root = extract_trace_header_root(message)
+    record.hops = chain([*hops, _hop(message, queue, record)])
+    return record
+
+
+def _hop(message: Shape, queue: str, record: Record) -> Hop | None:
+    start = from_ms(message.number("attributes", "SentTimestamp"))
+    if start is None:
+        return None
+    hop = Hop(f"SQS {queue}".rstrip(), "aws_sqs", start)
+    hop.attributes = {key: value for key, value in record.attributes.items() if key != "messaging.operation.type"}
+    first = from_ms(message.number("attributes", "ApproximateFirstReceiveTimestamp"))
+    if first is not None:
+        # Nanoseconds, as the hop's own times: from here on the message waited for this function, not for its turn.
+        hop.attributes["hoptrace.sqs.first_received"] = first
+    return hop
