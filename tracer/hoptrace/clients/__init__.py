@@ -1,0 +1,52 @@
+"""Libraries we patch when the user's code imports them, or at once where it already has.
+
+A row names a module to watch and the module here that patches it. Nothing third-party is imported by us: a function
+that never imports boto3 pays for one dictionary look-up an import.
+"""
+
+import sys
+from importlib import import_module
+
+from ..guard import guard
+from .imports import Watch
+
+WATCHED: tuple[tuple[str, str], ...] = (("botocore.client", "hoptrace.clients.botocore"),)
+"""Which module's import to wait for, and which module of ours has `patch(module)` and `unpatch()` for it."""
+
+_watch: Watch | None = None
+
+
+def install() -> None:
+    """Patch what is imported, and what will be when it is. A second call does nothing; never raises."""
+    global _watch
+    if _watch is not None:
+        return
+    with guard("clients.install"):
+        _watch = Watch({name: _patcher(ours) for name, ours in WATCHED})
+        _watch.start()
+
+
+def uninstall() -> None:
+    """Take every patch back and stop watching; never raises."""
+    global _watch
+    if _watch is None:
+        return
+    _watch.stop()
+    _watch = None
+    for _, ours in WATCHED:
+        with guard("clients.uninstall"):
+            loaded = sys.modules.get(ours)
+            if loaded is not None:
+                loaded.unpatch()
+
+
+class _patcher:  # noqa: N801  used as a function
+    """Imports our half only when the library is there, and patches it."""
+
+    __slots__ = ("ours",)
+
+    def __init__(self, ours: str) -> None:
+        self.ours = ours
+
+    def __call__(self, module: object) -> None:
+        import_module(self.ours).patch(module)

@@ -1,0 +1,144 @@
+"""One AWS call as one span: what it is named, what is copied into it, how it ends.
+
+By OpenTelemetry's "AWS SDK client spans": CLIENT, `Service.Operation`, `rpc.system.name` `aws-api` (`rpc.system` and
+`rpc.service` are deprecated). Its pages for SQS and SNS add the "Messaging" conventions, and there the name is
+`send orders`: both rules cannot hold in one span, and the messaging name is the one that the consumer's span has too,
+so that both ends of a hop read alike. The operation stays in `rpc.method`.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..services import row_of
+from ..services.fields import Field, values
+from ..services.row import Params, Row, Service
+from ..settings import settings
+from ..spans import CLIENT, ERROR, Span, activate, restore, start_span
+from ..spans.exceptions import exception_type
+
+_NO_PARAMS: Params = {}
+_SECURE = 443
+_PLAIN = 80
+
+
+class Call:
+    """A call on its way: its span is current until `done` or `failed`."""
+
+    __slots__ = ("_row", "_service", "_token", "span")
+
+    def __init__(self, client: Any, operation: str, params: object) -> None:
+        model = client.meta.service_model
+        self._service: str = model.service_name
+        entry, self._row = row_of(self._service, operation)
+        given: Params = params if isinstance(params, dict) else _NO_PARAMS
+        attributes = _target(client.meta, operation)
+        _copy(self._row.request, given, attributes)
+        more = self._row.extra
+        if more is not None:
+            attributes.update(more(operation, given, str(attributes.get("cloud.region", ""))))
+        name, kind = _messaging(entry, self._row, given, attributes) or (_sdk_name(model, operation), CLIENT)
+        self.span: Span = start_span(name, kind, attributes)
+        self._token = activate(self.span)
+
+    def injected(self, params: Params) -> Params:
+        """The parameters to send: a copy with this span's context where one can go along, or the same object."""
+        if self._row.inject is None or not isinstance(params, dict):
+            return params
+        if self._service in settings().inject_disabled:
+            return params
+        return self._row.inject(params, self.span.context)
+
+    def done(self, response: object) -> None:
+        """End with botocore's answer."""
+        restore(self._token)
+        try:
+            _answer(self.span, response)
+            attributes: dict[str, object] = {}
+            _copy(self._row.response, response, attributes)
+            self.span.set_attributes(attributes)
+            if self._row.failed:
+                self._partly(response)
+        finally:
+            self.span.end()
+
+    def failed(self, error: BaseException) -> None:
+        """End with the exception on its way to the user."""
+        restore(self._token)
+        try:
+            response = getattr(error, "response", None)
+            _answer(self.span, response)
+            code = values(response, ("Error", "Code"))
+            self.span.set_attribute("error.type", code[0] if code and code[0] else exception_type(error))
+            shown = _without_values(error)
+            self.span.record_exception(shown)
+            self.span.set_status(ERROR, str(shown))
+        finally:
+            self.span.end()
+
+    def _partly(self, response: object) -> None:
+        """Entries that were refused in a call that succeeded (botocore neither raises nor retries for them)."""
+        codes = [one for one in values(response, self._row.failed) if one]
+        if not codes:
+            return
+        self.span.set_attribute("error.type", codes[0])
+        if len(self._row.failed) == 1:
+            self.span.set_status(ERROR, "the function that was invoked failed")
+            return
+        self.span.set_attribute("hoptrace.messaging.failed_count", len(codes))
+        self.span.set_status(ERROR, f"{len(codes)} of the entries were refused")
+
+
+def _target(meta: Any, operation: str) -> dict[str, object]:
+    attributes: dict[str, object] = {"rpc.system.name": "aws-api", "rpc.method": operation}
+    if meta.region_name:
+        attributes["cloud.region"] = meta.region_name
+    endpoint = urlsplit(meta.endpoint_url)
+    if endpoint.hostname:
+        attributes["server.address"] = endpoint.hostname
+        attributes["server.port"] = endpoint.port or (_PLAIN if endpoint.scheme == "http" else _SECURE)
+    return attributes
+
+
+def _sdk_name(model: Any, operation: str) -> str:
+    service = model.metadata.get("serviceId") or model.service_name
+    return f"{service.replace(' ', '')}.{operation}"
+
+
+def _messaging(entry: Service, row: Row, params: Params, attributes: dict[str, object]) -> tuple[str, int] | None:
+    verb = row.verb
+    if verb is None:
+        return None
+    attributes["messaging.system"] = entry.system
+    attributes["messaging.operation.name"] = verb.name
+    attributes["messaging.operation.type"] = verb.type
+    destination = row.destination(params) if row.destination is not None else ""
+    if not destination:
+        return verb.name, verb.kind
+    attributes["messaging.destination.name"] = destination
+    return f"{verb.name} {destination}", verb.kind
+
+
+def _copy(fields: tuple[Field, ...], source: object, attributes: dict[str, object]) -> None:
+    for field in fields:
+        value = field.shape(values(source, field.path))
+        if value is not None:
+            attributes[field.attribute] = value
+
+
+def _answer(span: Span, response: object) -> None:
+    """What botocore tells about every answer, an error's too."""
+    metadata = values(response, ("ResponseMetadata",))
+    told = metadata[0] if metadata and isinstance(metadata[0], dict) else {}
+    span.set_attribute("aws.request_id", told.get("RequestId") or None)
+    span.set_attribute("aws.extended_request_id", told.get("HostId") or None)
+    span.set_attribute("http.response.status_code", told.get("HTTPStatusCode"))
+    span.set_attribute("http.request.resend_count", told.get("RetryAttempts") or None)
+
+
+def _without_values(error: BaseException) -> BaseException:
+    """The error, or for refused parameters one of its type and stack: botocore's message quotes what was passed."""
+    kind: Any = type(error)
+    if kind.__name__ != "ParamValidationError" or not kind.__module__.startswith("botocore."):
+        return error
+    stand_in: BaseException = kind(report="(its text, which quotes the parameters, is left out)")
+    return stand_in.with_traceback(error.__traceback__)

@@ -1,0 +1,62 @@
+"""What botocore is calling: one row for each service or operation of which more is to be told than its name.
+
+Rows name request and response fields by OpenTelemetry's conventions for the AWS SDK, messaging, FaaS and databases.
+Fields are chosen, never everything: no body, payload, attribute value, item or secret has a row. Services are named as
+in `boto3.client(…)`; one without a row gets what every AWS call has.
+"""
+
+from .dynamodb import DYNAMODB
+from .fields import Field, arn, number, text
+from .functions import LAMBDA
+from .messaging import EVENTBRIDGE, KINESIS, SNS, SQS
+from .row import Row, Service
+
+__all__ = ["SERVICES", "row_of"]
+
+SERVICES: dict[str, Service] = {
+    "sqs": SQS,
+    "sns": SNS,
+    "events": EVENTBRIDGE,
+    "kinesis": KINESIS,
+    "lambda": LAMBDA,
+    "dynamodb": DYNAMODB,
+    "s3": Service(
+        other=Row(
+            request=(
+                Field("aws.s3.bucket", text, "Bucket"),
+                Field("aws.s3.key", text, "Key"),
+                Field("aws.s3.copy_source", text, "CopySource"),
+                Field("aws.s3.upload_id", text, "UploadId"),
+                Field("aws.s3.part_number", number, "PartNumber"),
+            ),
+            response=(Field("aws.s3.upload_id", text, "UploadId"),),
+        )
+    ),
+    "stepfunctions": Service(
+        other=Row(
+            request=(
+                Field("aws.step_functions.state_machine.arn", arn, "stateMachineArn"),
+                Field("aws.step_functions.activity.arn", arn, "activityArn"),
+            ),
+            response=(
+                Field("aws.step_functions.state_machine.arn", arn, "stateMachineArn"),
+                Field("aws.step_functions.activity.arn", arn, "activityArn"),
+            ),
+        )
+    ),
+    "secretsmanager": Service(
+        other=Row(
+            request=(Field("aws.secretsmanager.secret.arn", arn, "SecretId"),),
+            response=(Field("aws.secretsmanager.secret.arn", arn, "ARN"),),
+        )
+    ),
+}
+"""The table, by botocore's service name."""
+
+_NOTHING = Service(other=Row())
+
+
+def row_of(service: str, operation: str) -> tuple[Service, Row]:
+    """The service's entry and the operation's row; empty ones where the table has none."""
+    entry = SERVICES.get(service, _NOTHING)
+    return entry, entry.rows.get(operation, entry.other)
