@@ -3,6 +3,7 @@
 The demo prints these and fails when one does not hold: a picture that looks right proves nothing.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from hoptrace_local.report.figures import figures
 from hoptrace_local.report.waterfall import is_hop, is_invocation, is_timeout
 
 WHOLE_SECOND = 1_000_000_000
-"""EventBridge's `time` and the emulator's SNS `Timestamp` are cut to whole seconds, so a hop may seem that much longer."""
+"""EventBridge's `time` and the emulator's SNS `Timestamp` are cut to whole seconds: a hop may seem that much longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,11 @@ def metrics_equal(outcome: Outcome) -> str:
 
 def results_unchanged(outcome: Outcome) -> str:
     """Say which function answered something else than its code makes of the event."""
-    wrong = []
-    for placed in outcome.visit.placed:
-        if (placed.status, placed.body) != (202, f'{{"order": "{placed.order["order"]}", "status": "accepted"}}'):
-            wrong.append(f"checkout answered {placed.status} {placed.body}")
+    wrong = [
+        f"checkout answered {placed.status} {placed.body}"
+        for placed in outcome.visit.placed
+        if (placed.status, placed.body) != (202, json.dumps({"order": placed.order["order"], "status": "accepted"}))
+    ]
     if outcome.mapping_result != "OK - 2 records, 1 partial failures":
         wrong.append(f"the batch came to {outcome.mapping_result!r}")
     shipped = {"pk": f"shipment#{NORMAL['order']}", "carrier": "swift", "tracking": f"swift-{NORMAL['order']}"}
@@ -186,10 +188,8 @@ def record_spans(outcome: Outcome) -> list[Span]:
 
 def batch(outcome: Outcome) -> dict[str, str]:
     """Answer which message carried which order, out of the event that the emulator gave to billing."""
-    from json import loads
-
     return {
-        record["messageId"]: loads(loads(record["body"])["Message"])["order"]
+        record["messageId"]: json.loads(json.loads(record["body"])["Message"])["order"]
         for answer in outcome.answered
         if answer.function == "billing"
         for record in answer.event["Records"]

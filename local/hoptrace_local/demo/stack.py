@@ -131,6 +131,13 @@ def open_queue(emulator: Emulator, stack: Stack) -> None:
     emulator.client("lambda").update_event_source_mapping(UUID=stack.mapping, Enabled=True)
 
 
+def last_result(emulator: Emulator, stack: Stack) -> str:
+    """Answer what the emulator made of billing's last answer; empty before there was one."""
+    mapping = emulator.client("lambda").get_event_source_mapping(UUID=stack.mapping)
+    result = str(mapping.get("LastProcessingResult") or "")
+    return "" if result == "No records processed" else result
+
+
 def item(emulator: Emulator, stack: Stack, key: str) -> dict[str, str]:
     """Read one item of the table; empty when it is not there."""
     found = emulator.client("dynamodb").get_item(TableName=stack.table, Key={"pk": {"S": key}}, ConsistentRead=True)

@@ -1,0 +1,4 @@
+"""placeholder"""
+def handler(event, context):
+    """x"""
+    print("REMEDY", event)

@@ -1,0 +1,5 @@
+"""`python -m hoptrace_local.cli` is `hoptrace`."""
+
+from hoptrace_local.cli import main
+
+main()
