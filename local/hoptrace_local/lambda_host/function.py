@@ -1,0 +1,134 @@
+"""A function's pool of environments: who runs the next invocation, and the counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+
+from .config import EnvironmentInfo, FunctionStats
+from .environment import Desk, Environment
+from .invocation import Invocation
+from .telemetry_events import Event
+
+_THROTTLED = {
+    "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
+    "Type": "User",
+    "message": "Rate Exceeded.",
+}
+
+
+class FunctionPool:
+    """Reuses the environment that was used last, makes one more when all are busy, and counts."""
+
+    def __init__(self, desk: Desk, folder: Path, events: list[Event]) -> None:
+        self._desk = desk
+        self._folder = folder
+        self.events = events
+        self._environments: list[Environment] = []
+        self._free: list[Environment] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._peak = 0
+        self._invocations = self._cold_starts = self._errors = 0
+        self._timeouts = self._crashes = self._throttles = 0
+        self._closing = False
+
+    @property
+    def arn(self) -> str:
+        """The function's unqualified ARN."""
+        return self._desk.config.arn
+
+    def dispatch(self, invocation: Invocation) -> None:
+        """Give the invocation to an environment, or throttle it."""
+        busy = len(self._environments) - len(self._free)
+        if self._closing or busy >= self._desk.config.max_environments:
+            self._throttles += 1
+            invocation.status_code = 429
+            invocation.respond(json.dumps(_THROTTLED).encode())
+            invocation.release()
+            return
+        self._invocations += 1
+        self._in_flight += 1
+        self._peak = max(self._peak, self._in_flight)
+        invocation.responded.future.add_done_callback(lambda _: self._answered(invocation))
+        environment = self._free.pop() if self._free else self._make()
+        self._start(self._invoke(environment, invocation))
+
+    async def initialize(self, count: int) -> None:
+        """Make environments ahead, as provisioned concurrency does."""
+        made = [self._make() for _ in range(count)]
+        await asyncio.gather(*(environment.initialize() for environment in made))
+        for environment in made:
+            environment.rest()
+        self._free.extend(made)
+
+    def stats(self) -> FunctionStats:
+        """The counts so far."""
+        return FunctionStats(
+            invocations=self._invocations,
+            cold_starts=self._cold_starts,
+            errors=self._errors,
+            timeouts=self._timeouts,
+            crashes=self._crashes,
+            throttles=self._throttles,
+            peak_concurrency=self._peak,
+            environments=len(self._environments),
+        )
+
+    def environments(self) -> list[EnvironmentInfo]:
+        """The environments that are alive, oldest first."""
+        return [environment.info() for environment in self._environments]
+
+    def find(self, environment_id: str | None) -> Environment | None:
+        """The environment of that id; without one, the busy one that was made first, or else the first."""
+        for environment in self._environments:
+            if environment.id == environment_id or (environment_id is None and environment.state == "busy"):
+                return environment
+        return self._environments[0] if environment_id is None and self._environments else None
+
+    async def shutdown(self) -> None:
+        """Let what runs come to its end, then spin every environment down."""
+        self._closing = True
+        while self._running:
+            await asyncio.wait(set(self._running))
+        self._free.clear()
+        await asyncio.gather(*(environment.shutdown() for environment in self._environments))
+        self._environments.clear()
+        self._closing = False
+
+    def _make(self) -> Environment:
+        environment = Environment(self._desk, self._folder)
+        self._environments.append(environment)
+        return environment
+
+    async def _invoke(self, environment: Environment, invocation: Invocation) -> None:
+        try:
+            if environment.state == "starting":
+                await environment.initialize()
+            await environment.invoke(invocation)
+        except Exception as error:
+            invocation.status_code = 500
+            message = f"the local Lambda could not run {self._desk.config.name}: {error!r}"
+            self._desk.on_log(message)
+            invocation.respond(json.dumps({"Type": "Service", "message": message}).encode())
+            invocation.release()
+            await environment.shutdown()
+            self._environments.remove(environment)
+            return
+        if invocation.fault_type is not None:
+            timed_out = invocation.fault_type == "Sandbox.Timedout"
+            self._timeouts += timed_out
+            self._crashes += not timed_out
+        self._free.append(environment)
+
+    def _answered(self, invocation: Invocation) -> None:
+        self._in_flight -= 1
+        self._cold_starts += invocation.cold_start
+        self._errors += invocation.function_error is not None
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)

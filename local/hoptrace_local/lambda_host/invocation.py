@@ -1,0 +1,57 @@
+"""One invocation on its way: dispatched, answered, released."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from .signals import Signal
+
+
+@dataclass(eq=False)
+class Invocation:
+    """A request of a caller and what became of it so far; belongs to the host's loop."""
+
+    request_id: str
+    payload: bytes
+    function_arn: str
+    trace_header: str
+    client_context: str | None = None
+    dispatched: float = field(default_factory=time.monotonic)
+    responded: Signal = field(default_factory=Signal)
+    released: Signal = field(default_factory=Signal)
+    answer: bytes = b""
+    function_error: str | None = None
+    status_code: int = 200
+    environment_id: str = ""
+    cold_start: bool = False
+    init_seconds: float | None = None
+    response_seconds: float = 0.0
+    released_seconds: float = 0.0
+    fault_type: str | None = None
+    lines: list[str] = field(default_factory=list)
+
+    def respond(self, answer: bytes, function_error: str | None = None) -> None:
+        """Give the caller its answer; only the first one counts."""
+        if not self.responded.is_set():
+            self.answer = answer
+            self.function_error = function_error
+            self.response_seconds = time.monotonic() - self.dispatched
+            self.responded.set()
+
+    def release(self) -> None:
+        """The environment is free for the next one."""
+        self.released_seconds = time.monotonic() - self.dispatched
+        self.released.set()
+
+
+def epoch_ms(seconds_from_now: float = 0.0) -> int:
+    """The moment `seconds_from_now` in milliseconds since the epoch."""
+    return int((time.time() + seconds_from_now) * 1000)
+
+
+def iso_time(epoch_seconds: float | None = None) -> str:
+    """A time as Lambda writes it in telemetry: `2026-10-21T14:05:05.764Z`."""
+    moment = datetime.fromtimestamp(time.time() if epoch_seconds is None else epoch_seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
