@@ -180,9 +180,9 @@ def inject_eventbridge_entry(
     """Write `context` into one entry of PutEvents; return a new one.
 
     The TraceHeader (X-Ray's, not counted in the size) is set unless the entry has one. The reserved key is appended to
-    `Detail` as text, so no other byte changes, and only when `Detail` is an object that does not have it and `room`
-    bytes suffice; `now_ms` (epoch milliseconds) goes with it, because the event's own `time` has whole seconds only.
-    A `Detail` that is not valid JSON stays invalid. `detail=False` leaves `Detail` alone.
+    `Detail` as text, so no other byte changes, and only when `Detail` is an object and `room` bytes suffice; one that
+    an event came with and that is sent on is replaced. `now_ms` (epoch milliseconds) goes with it, because the event's
+    own `time` has whole seconds only. A `Detail` that is not valid JSON stays invalid. `detail=False` leaves it alone.
     """
     if not isinstance(entry, dict):
         return entry
@@ -194,7 +194,7 @@ def inject_eventbridge_entry(
         addition = {TRACEPARENT: format_traceparent(context), "sent": now_ms}
         if context.trace_state:
             addition[TRACESTATE] = context.trace_state
-        longer = append_member(text, RESERVED_KEY, json.dumps(addition, separators=(",", ":")))
+        longer = set_member(text, RESERVED_KEY, json.dumps(addition, separators=(",", ":")))
         if longer is not None and _eventbridge_size(entry) + len(longer) - len(text) <= room:
             ours["Detail"] = longer
     return {**entry, **ours} if ours else entry
@@ -228,18 +228,37 @@ def extract_eventbridge(event: Shape) -> SpanContext | None:
     return extract_reserved(event.get("detail"))
 
 
-def append_member(text: str, key: str, value: str) -> str | None:
-    """Append `"key":value` to the JSON object that `text` spells, as text; None when it is no object or has the key.
+def set_member(text: str, key: str, value: str) -> str | None:
+    """Put `"key":value` into the JSON object that `text` spells, as text; None when that cannot be done safely.
 
     Appending before the last brace keeps a valid object valid and an invalid one invalid: the comma is accepted
-    there exactly when the brace would be, and inside an unfinished string our first quotation mark ends it.
+    there exactly when the brace would be, and inside an unfinished string our first quotation mark ends it. An object
+    that has the key already was received and is being sent on: its value is replaced, in its place.
     """
     end = len(text.rstrip(_JSON_SPACE)) - 1
     start = len(text) - len(text.lstrip(_JSON_SPACE))
-    if end <= start or text[start] != "{" or text[end] != "}" or f'"{key}"' in text:
+    if end <= start or text[start] != "{" or text[end] != "}":
         return None
+    if f'"{key}"' in text:
+        try:
+            document = json.loads(text)
+            if key in document:
+                return _replace_member(text, key, value, document[key])
+        except (ValueError, RecursionError):
+            return None
     comma = "," if text[start + 1 : end].strip(_JSON_SPACE) else ""
     return f'{text[:end]}{comma}"{key}":{value}{text[end:]}'
+
+
+def _replace_member(text: str, key: str, value: str, old: object) -> str | None:
+    """Replace what is certainly our own earlier value, and certainly the member that was found; else None."""
+    before, _, after = text.partition(f'"{key}"')
+    if not isinstance(old, dict) or TRACEPARENT not in old or f'"{key}"' in after:
+        return None
+    colon = len(after) - len(after.lstrip(_JSON_SPACE))
+    start = colon + 1 + len(after[colon + 1 :]) - len(after[colon + 1 :].lstrip(_JSON_SPACE))
+    found, end = json.JSONDecoder().raw_decode(after, start)
+    return f'{before}"{key}"{after[:start]}{value}{after[end:]}' if found == old else None
 
 
 _JSON_SPACE = " \t\r\n"
@@ -305,7 +324,7 @@ def extract_client_context(context: object) -> SpanContext | None:
             custom = Shape(getattr(client_context, "custom", None))
             found = parse_traceparent(custom.text(TRACEPARENT), custom.text(TRACESTATE))
         return found
-    except Exception:  # noqa: BLE001 - whatever a test's stand-in for the context does
+    except Exception:  # whatever a stand-in for the context does
         return None
 
 

@@ -142,6 +142,19 @@ def from_iso(text: str) -> int | None:
     return nanoseconds if _EARLIEST_NS <= nanoseconds <= _LATEST_NS else None
 
 
+def is_coarse(nanoseconds: int) -> bool:
+    """Tell whether a time has whole seconds only, as EventBridge writes it."""
+    return nanoseconds % 1_000_000_000 == 0
+
+
+def latest_of(nanoseconds: int) -> int:
+    """Return the latest moment that a time can have meant, to the millisecond.
+
+    A time cut to its second, taken literally, would draw a hop that begins before the span that sent the message.
+    """
+    return nanoseconds + 999_000_000 if is_coarse(nanoseconds) else nanoseconds
+
+
 def last_of_arn(arn: str) -> str:
     """Return the resource's name: the part of an ARN after its last colon or slash ("orders")."""
     return arn.rpartition(":")[2].rpartition("/")[2]

@@ -10,7 +10,7 @@ import json
 from hoptrace.carriers import RESERVED_KEY, extract_eventbridge, extract_reserved, extract_sns
 from hoptrace.context import SpanContext
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Hop, from_iso, from_ms, last_of_arn
+from hoptrace.triggers.arrival import Hop, from_iso, from_ms, is_coarse, last_of_arn, latest_of
 
 _MOST_CHARACTERS = 2 * 1024 * 1024
 _NOTHING = Shape(None)
@@ -81,7 +81,7 @@ def sns_hop(message: Shape) -> Hop | None:
     if start is None:
         return None
     topic = last_of_arn(message.text("TopicArn"))
-    hop = Hop(f"SNS {topic}".rstrip(), "aws.sns", start)
+    hop = Hop(f"SNS {topic}".rstrip(), "aws.sns", latest_of(start))
     hop.attributes = {"messaging.system": "aws.sns", "messaging.operation.type": "send"}
     hop.attributes.update(
         (key, value)
@@ -98,7 +98,8 @@ def sns_hop(message: Shape) -> Hop | None:
 def eventbridge_hop(event: Shape) -> Hop | None:
     """Make the hop of an EventBridge event, from when it was put.
 
-    The reserved key has that to the millisecond, by the producer's clock; the event's own `time` has whole seconds.
+    The reserved key has that to the millisecond, by the producer's clock; the event's own `time` has whole seconds,
+    which the hop's attribute `hoptrace.start.granularity` says.
     A replayed event keeps the time of its first life, which says nothing about a wait: it has no hop.
     """
     if event.has("replay-name"):
@@ -109,9 +110,10 @@ def eventbridge_hop(event: Shape) -> Hop | None:
         start = from_iso(event.text("time"))
     if start is None:
         return None
-    hop = Hop(f"EventBridge {event.text('detail-type')}", "aws.eventbridge", start)
+    name = f"EventBridge {event.text('detail-type')}"
+    hop = Hop(name, "aws.eventbridge", start if exact else latest_of(start))
     hop.attributes = {"messaging.system": "aws.eventbridge", **event_attributes(event)}
-    if not exact:
+    if not exact and is_coarse(start):
         hop.attributes["hoptrace.start.granularity"] = "1s"
     return hop
 
