@@ -103,6 +103,7 @@ become() {
     wait $!
     local code=$?
     ((code == 0)) && exit 0
+    is_shutdown && exit 0
     say "the collector ended unexpectedly (status $code); the function runs on, what it does is not exported any more"
     answer
 }
