@@ -56,9 +56,16 @@ def run(console: Console, environ: Mapping[str, str], keep: Path | None = None) 
         with steps.step("Create topic, queue and table", 40):
             made = stack.make_stores(emulator)
         with steps.step("Start the local Lambda with the layer attached", 40):
-            host = resources.enter_context(LambdaHost(_functions(layer, made, emulator, sink)))
-            tap = resources.enter_context(Wiretap(host.serve(0)))
-        steps.watch("last answers of the functions", lambda: _answers(tap))
+            log = resources.enter_context((folder / "functions.log").open("w", encoding="utf-8", buffering=1))
+            host = resources.enter_context(
+                LambdaHost(
+                    _functions(layer, made, emulator, sink),
+                    state_dir=folder / "lambda",
+                    on_log=lambda name, line: print(f"{name}: {line}", file=log),
+                )
+            )
+            tap = resources.enter_context(Wiretap(f"http://127.0.0.1:{host.serve(0)}"))
+        steps.watch("functions", lambda: Path(log.name).read_text(errors="replace"))
         with steps.step("Create functions, HTTP API, event source mapping and rules", 40):
             stack.register_functions(emulator, parts.application(), tap.url)
             stack.wire(emulator, made)
@@ -72,7 +79,7 @@ def run(console: Console, environ: Mapping[str, str], keep: Path | None = None) 
             mapping_result = _wait(lambda: stack.last_result(emulator, made))
         with steps.step("Ship what was billed", 60):
             shipped = {NORMAL["order"]: _wait(lambda: stack.item(emulator, made, f"shipment#{NORMAL['order']}"))}
-        with steps.step("Wait for the slow carrier's timeout, the alert and the remedy", 90):
+        with steps.step("Wait for the slow carrier's timeout, the alert and the remedy", 45):
             circuit = _wait(lambda: stack.item(emulator, made, "circuit#shipping"))
             shipped[SLOW["order"]] = stack.item(emulator, made, f"shipment#{SLOW['order']}")
             # The emulator's calls end a moment after their effects.
@@ -136,10 +143,6 @@ def _forwarded(console: Console, forward: Forwarder) -> None:
     for signal in sorted({failure.signal for failure in forward.failures}):
         reason = next(failure.reason for failure in forward.failures if failure.signal == signal)
         console.print(f"[yellow]![/] the backend takes no {signal}: {reason}", highlight=False)
-
-
-def _answers(tap: Wiretap) -> str:
-    return "\n".join(f"{answer.function}: {answer.payload}"[:400] for answer in tap.answered[-6:])
 
 
 def _wait(look: Callable[[], T]) -> T:
