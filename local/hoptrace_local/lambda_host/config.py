@@ -16,8 +16,9 @@ class FunctionConfig:
 
     `timeout`, `init_timeout` and `shutdown_timeout` are seconds, `memory` is MiB (told to the function, not enforced).
     `layers` are zip files or folders, laid over each other in order as `/opt`. `python` is the interpreter that runs
-    the function; by default the one this process was made from. With `check_handler` a handler whose file exists neither in
-    `code` nor in a layer is refused at once; without it Lambda's own error comes back from the first invocation.
+    the function; by default the one this process was made from. With `check_handler` a handler whose file exists
+    neither in `code` nor in a layer is refused at once; without it Lambda's own error comes back from the first
+    invocation.
     """
 
     name: str

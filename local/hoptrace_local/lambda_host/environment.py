@@ -120,6 +120,11 @@ class Environment:
         self._invocation = None
         invocation.release()
 
+    def abandon(self) -> None:
+        """Fail the invocation that runs."""
+        if self._generation is not None:
+            self._generation.abandon()
+
     async def shutdown(self) -> None:
         """Spin down: everything ends within the budget, and the port is closed."""
         if self._generation is not None:
@@ -233,6 +238,8 @@ class Environment:
         responded = self._loop.time()
         await generation.until(generation.runtime.at_next.future, deadline, seconds)
         done = self._loop.time()
+        if generation.runtime_process is not None:
+            generation.runtime_process.hear()  # what it said before it asked for more belongs to this invocation
         spans = [
             telemetry.span("responseLatency", watch.at(watch.monotonic), watch.ms(responded)),
             telemetry.span("responseDuration", watch.at(responded), 0.0),

@@ -12,6 +12,8 @@ from .environment import Desk, Environment
 from .invocation import Invocation
 from .telemetry_events import Event
 
+#: Seconds that an invocation may go on after the host was told to shut down.
+_LONGEST_GRACE = 10.0
 _THROTTLED = {
     "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
     "Type": "User",
@@ -89,10 +91,14 @@ class FunctionPool:
         return self._environments[0] if environment_id is None and self._environments else None
 
     async def shutdown(self) -> None:
-        """Let what runs come to its end, then spin every environment down."""
+        """Let what runs come to its end (for ten seconds at most), then spin every environment down."""
         self._closing = True
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=min(self._desk.config.timeout, _LONGEST_GRACE))
         while self._running:
-            await asyncio.wait(set(self._running))
+            for environment in self._environments:
+                environment.abandon()
+            await asyncio.wait(set(self._running), timeout=0.1)
         self._free.clear()
         await asyncio.gather(*(environment.shutdown() for environment in self._environments))
         self._environments.clear()

@@ -111,6 +111,7 @@ class Generation:
                 guardian=self._guardian,
                 on_line=partial(self._on_line, "function", sandbox.config.name),
                 on_exit=self._runtime_exited,
+                log_descriptor="_LAMBDA_TELEMETRY_LOG_FD",
             )
         except OSError as error:
             raise Fault("Runtime.InvalidEntrypoint", f"{command[0]}: {error.strerror}") from error
@@ -126,6 +127,10 @@ class Generation:
         for process in self.processes:
             process.signal_group(signal.SIGCONT)
         self.telemetry.thaw()
+
+    def abandon(self) -> None:
+        """The host is shut down while an invocation runs."""
+        self.fail(Fault("Sandbox.Failure", "the local Lambda was shut down"))
 
     def peak_memory_mib(self) -> int:
         """MiB of the largest resident sets of all processes."""
@@ -149,6 +154,7 @@ class Generation:
         told = {agent.name for agent in self.extensions.subscribers("SHUTDOWN")}
         for agent in self.extensions.subscribers("SHUTDOWN"):
             agent.deliver(event)
+        self.telemetry.flush()
         for name, process in self.extension_processes.items():
             if name not in told:
                 process.signal_group(signal.SIGKILL)

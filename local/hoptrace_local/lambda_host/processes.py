@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .guardian import Guardian
+from .output import Frames, Lines, OutputPipe
 from .signals import Signal
 
 #: How Go's os package, and with it Lambda's messages, name the signals that end processes.
@@ -30,8 +31,6 @@ _SIGNAL_NAMES = {
     signal.SIGTERM: "terminated",
 }
 
-_MAX_LINE = 256 * 1024
-
 
 class ChildProcess:
     """One running process and everything in its process group."""
@@ -45,37 +44,47 @@ class ChildProcess:
         guardian: Guardian,
         on_line: Callable[[str], None],
         on_exit: Callable[[ChildProcess], None],
+        log_descriptor: str | None = None,
     ) -> None:
-        """Start it; raises `OSError` when it cannot be executed."""
+        """Start it; raises `OSError` when it cannot be executed.
+
+        `log_descriptor` names the variable that tells the runtime client where to write its framed log.
+        """
         self._loop = asyncio.get_running_loop()
-        self._on_line = on_line
         self._on_exit = on_exit
         self._guardian = guardian
-        self._rest = b""
         self.exited = Signal()
         self.returncode: int | None = None
-        read_end, write_end = os.pipe()
+        environment = dict(env)
+        output = OutputPipe(Lines(), on_line)
+        self._pipes = [output]
+        handed_down = []
+        if log_descriptor is not None:
+            log = OutputPipe(Frames(), on_line)
+            self._pipes.append(log)
+            handed_down.append(log.write_end)
+            environment[log_descriptor] = str(log.write_end)
         try:
             self._popen = subprocess.Popen(
                 argv,
-                env=dict(env),
+                env=environment,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
+                stdout=output.write_end,
+                stderr=output.write_end,
+                pass_fds=handed_down,
                 process_group=0,
             )
         except BaseException:
-            os.close(read_end)
+            for pipe in self._pipes:
+                pipe.finish()
             raise
         finally:
-            os.close(write_end)
+            for pipe in self._pipes:
+                pipe.started()
         self.pid = self._popen.pid
         guardian.watch(self.pid)
-        os.set_blocking(read_end, False)
-        self._output: int | None = read_end
         self._pidfd = os.pidfd_open(self.pid)
-        self._loop.add_reader(read_end, self._read)
         self._loop.add_reader(self._pidfd, self._reap)
 
     @property
@@ -108,6 +117,11 @@ class ChildProcess:
         if self.alive:
             self._popen.send_signal(number)
 
+    def hear(self) -> None:
+        """Take all that it has said so far."""
+        for pipe in self._pipes:
+            pipe.hear()
+
     def peak_memory(self) -> int:
         """Bytes of its largest resident set so far, 0 when it is gone."""
         try:
@@ -119,43 +133,13 @@ class ChildProcess:
             pass
         return 0
 
-    def _read(self) -> bool:
-        """Take what the pipe holds; false when it holds nothing now."""
-        if self._output is None:
-            return False
-        try:
-            data = os.read(self._output, 65536)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._close_output()
-            return False
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._on_line(line.decode("utf-8", "replace"))
-        if len(self._rest) > _MAX_LINE:
-            self._on_line(self._rest.decode("utf-8", "replace"))
-            self._rest = b""
-        return True
-
-    def _close_output(self) -> None:
-        if self._output is None:
-            return
-        self._loop.remove_reader(self._output)
-        os.close(self._output)
-        self._output = None
-        if self._rest:
-            self._on_line(self._rest.decode("utf-8", "replace"))
-            self._rest = b""
-
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self.returncode = self._popen.wait()
-        while self._read():  # its last words are in the pipe already
-            pass
         self.signal_group(signal.SIGKILL)
-        self._close_output()
+        for pipe in self._pipes:
+            pipe.finish()
         self._guardian.forget(self.pid)
         self.exited.set()
         self._on_exit(self)

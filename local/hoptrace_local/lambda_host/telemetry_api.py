@@ -121,6 +121,11 @@ class TelemetryApi:
         """Go on delivering."""
         self._thawed.set()
 
+    def flush(self) -> None:
+        """Deliver what is buffered now: the environment is about to end."""
+        for subscriber in self._subscribers.values():
+            subscriber.hurry()
+
     def close(self) -> None:
         """The generation is over."""
         for subscriber in self._subscribers.values():
@@ -172,6 +177,11 @@ class Subscriber:
         self._size += len(data)
         self._filled.set()
         if len(self._queue) >= self._wanted.max_items or self._size >= self._wanted.max_bytes:
+            self._enough.set()
+
+    def hurry(self) -> None:
+        """Do not wait for more."""
+        if self._queue:
             self._enough.set()
 
     async def _deliver(self) -> None:
