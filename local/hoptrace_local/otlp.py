@@ -113,7 +113,10 @@ def parse(signal: str, body: bytes, *, as_json: bool) -> Any:
     request = REQUESTS[signal]()
     try:
         if as_json:
-            json_format.ParseDict(_with_base64_ids(json.loads(body)), request, ignore_unknown_fields=True)
+            content = json.loads(body)
+            if not isinstance(content, dict):
+                raise MalformedOtlp("not a JSON object")
+            json_format.ParseDict(_with_base64_ids(content), request, ignore_unknown_fields=True)
         else:
             request.ParseFromString(body)
     except (DecodeError, json_format.ParseError, ValueError, TypeError, RecursionError) as error:

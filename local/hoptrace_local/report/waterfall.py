@@ -63,11 +63,12 @@ def waterfall(spans: Iterable[Span], width: int = 120) -> list[Text]:
 
     Args:
         spans: any number, in any order.
-        width: columns of the terminal.
+        width: columns of the terminal; less than 60 are taken as 60.
 
     Returns:
         One line for each span, each at most `width` columns; a link stands in a line of its own under its span.
     """
+    width = max(width, 60)
     rows = arrange(spans)
     if not rows:
         return [Text("no spans")]
