@@ -37,7 +37,7 @@ def arrive(name: str, request: Request, front: str = "", system: str = "") -> Ar
     method = request.method.upper()
     known = method if method in _METHODS else "_OTHER"
     # Low cardinality, as the conventions ask: a path with an id in it never becomes a span's name.
-    span_name = f"{known if known != '_OTHER' else 'HTTP'} {request.route}".rstrip()
+    title = f"{known if known != '_OTHER' else 'HTTP'} {request.route}".rstrip()
     values = (
         ("http.request.method", known),
         ("http.request.method_original", request.method if known != request.method else ""),
@@ -50,7 +50,7 @@ def arrive(name: str, request: Request, front: str = "", system: str = "") -> Ar
         ("network.protocol.version", request.protocol.rpartition("/")[2]),
         ("user_agent.original", request.headers.header("user-agent")),
     )
-    arrival = Arrival(name, "http", span_name, is_http=True)
+    arrival = Arrival(name, "http", title if request.route else None, is_http=True)
     arrival.attributes = {key: value[:_LONGEST] for key, value in values if value}
     record = Record(
         context=extract_headers(request.headers),
@@ -59,7 +59,7 @@ def arrive(name: str, request: Request, front: str = "", system: str = "") -> Ar
     )
     started = from_ms(request.started_ms)
     if front and started is not None:
-        record.hops = [Hop(f"{front} {span_name}", system, started)]
+        record.hops = [Hop(f"{front} {title}", system, started)]
     arrival.records = [record]
     return arrival
 
