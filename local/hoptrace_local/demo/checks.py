@@ -115,6 +115,8 @@ def timed_out(outcome: Outcome) -> str:
     found = [span for span in outcome.trace if is_invocation(span) and is_timeout(span)]
     if [span.service for span in found] != ["shipping"]:
         return f"timed out: {[span.service for span in found]}"
+    if found[0].attributes.get("hoptrace.closed_by") != "collector":
+        return "the collector did not close it"
     limit, took = outcome.timeouts["shipping"], found[0].duration / 1e9
     return "" if limit - 0.5 <= took <= limit + 1.5 else f"it lasts {took:.2f} s with a timeout of {limit} s"
 
