@@ -147,6 +147,7 @@ class Generation:
         self._ending = True
         deadline = self._loop.time() + budget
         self.thaw()
+        self.telemetry.flush()
         if reason == "spindown" and self._external_agents():
             await self._terminate_runtime(budget)
         self.kill_runtime()
@@ -154,7 +155,6 @@ class Generation:
         told = {agent.name for agent in self.extensions.subscribers("SHUTDOWN")}
         for agent in self.extensions.subscribers("SHUTDOWN"):
             agent.deliver(event)
-        self.telemetry.flush()
         for name, process in self.extension_processes.items():
             if name not in told:
                 process.signal_group(signal.SIGKILL)

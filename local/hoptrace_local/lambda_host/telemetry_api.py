@@ -32,7 +32,7 @@ _LIMITS = {
     "timeoutMs": (25, 30_000, 1000),
 }
 _MAX_QUEUED = 20_000
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,7 @@ class Subscriber:
         self._size = 0
         self._filled = Signal()
         self._enough = Signal()
+        self._hurried = Signal()
         self._dropped = [0, 0]
         self.task = asyncio.get_running_loop().create_task(self._deliver())
 
@@ -180,7 +181,8 @@ class Subscriber:
             self._enough.set()
 
     def hurry(self) -> None:
-        """Do not wait for more."""
+        """Do not wait for more, nor between two attempts."""
+        self._hurried.set()
         if self._queue:
             self._enough.set()
 
@@ -191,7 +193,8 @@ class Subscriber:
             batch = self._take()
             pause = _FIRST_PAUSE
             while not await self._post(batch):
-                await asyncio.sleep(pause)
+                await asyncio.wait({self._hurried.future}, timeout=pause)
+                self._hurried.clear()
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _take(self) -> bytes:
