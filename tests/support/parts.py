@@ -18,7 +18,13 @@ def rie() -> Path:
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(
                 [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-                + ["--require-hashes", "--requirement", str(REPOSITORY / "requirements" / "parts.txt"), "--dest", folder],
+                + [
+                    "--require-hashes",
+                    "--requirement",
+                    str(REPOSITORY / "requirements" / "parts.txt"),
+                    "--dest",
+                    folder,
+                ],
                 check=True,
                 stdin=subprocess.DEVNULL,
             )
