@@ -73,8 +73,18 @@ def redact_query(query: str) -> str:
 
 def _redact_pair(pair: str) -> str:
     key, equals, _value = pair.partition("=")
-    lowered = key.lower()
+    lowered = _unescaped(key).lower() if "%" in key else key.lower()
     return f"{key}=REDACTED" if equals and any(word in lowered for word in _SECRET) else pair
+
+
+def _unescaped(key: str) -> str:
+    """Undo `%6b`; what is no escape, or no ASCII, stays."""
+    first, *rest = key.split("%")
+    for piece in rest:
+        digits = piece[:2]
+        is_escape = len(digits) == 2 and not digits.strip("0123456789abcdefABCDEF") and int(digits, 16) < 128
+        first += chr(int(digits, 16)) + piece[2:] if is_escape else "%" + piece
+    return first
 
 
 def join_query(many: Shape, single: Shape, decoded: bool) -> str:
