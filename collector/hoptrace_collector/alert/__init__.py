@@ -1,0 +1,1 @@
+"""Decides when a function is in trouble and tells EventBridge, so that another function can act on it."""

@@ -1,0 +1,144 @@
+"""Makes the spans that nobody else can make: of an invocation that never came back, or never reached the tracer.
+
+Pure functions: what happened and when goes in, a finished span comes out. The times are those of the failure, not of
+our noticing it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hoptrace_collector.model import (
+    ERROR,
+    INTERNAL,
+    SERVER,
+    Attributes,
+    Begin,
+    InitError,
+    Invocation,
+    Invoke,
+    Origin,
+    Span,
+)
+
+__all__ = ["Fate", "close", "from_init_error", "from_invoke", "xray_root"]
+
+TIMEOUT = "timeout"
+EXIT = "Runtime.ExitError"
+
+
+class Fate(NamedTuple):
+    """How an invocation ended: `outcome` as in `Invocation`, `at` in nanoseconds since the epoch."""
+
+    outcome: str
+    error_type: str
+    message: str
+    at: int
+
+    @classmethod
+    def timeout(cls, begun: int, deadline_ms: int, at: int = 0) -> "Fate":
+        """It ran into its deadline; `at` is when Lambda ended it, if that is known better than by the deadline."""
+        end = at or deadline_ms * 1_000_000
+        seconds = max(0.0, (end - begun) / 1e9)
+        return cls("timeout", TIMEOUT, f"the function timed out {seconds:.2f} s after the invocation began", end)
+
+    @classmethod
+    def crash(cls, at: int, error_type: str = "") -> "Fate":
+        """Its process ended in the middle."""
+        kind = error_type or EXIT
+        return cls("crash", kind, f"the function's process ended before the invocation did ({kind})", at)
+
+    @classmethod
+    def unknown(cls, at: int) -> "Fate":
+        """It is over, but the record of its end was lost."""
+        return cls("unknown", "", "the record of this invocation's end was lost", at)
+
+
+def close(begin: Begin, fate: Fate) -> tuple[list[Span], Invocation]:
+    """Return the spans that were open in `begin`, closed by `fate`, and the invocation that they belong to."""
+    spans = [begin.span, *begin.records]
+    for span in spans:
+        span.end = max(fate.at, span.start)
+        span.attributes["hoptrace.closed_by"] = "collector"
+        span.status_message = fate.message
+        if fate.outcome != "unknown":
+            span.status = ERROR
+            span.attributes["error.type"] = fate.error_type
+    return spans, _invocation(begin.request_id, fate, begin.span, begin.origin, begin.deadline_ms)
+
+
+def from_invoke(
+    event: Invoke, fate: Fate, origin: Origin, new_id: Callable[[int], bytes], init: InitError | None = None
+) -> tuple[list[Span], Invocation]:
+    """Return the span of an invocation of which only Lambda's event is known, and the invocation."""
+    start = event.seen or (init.start if init is not None else 0) or fate.at
+    attributes: Attributes = {
+        "faas.invocation_id": event.request_id,
+        "faas.trigger": "other",
+        "hoptrace.closed_by": "collector",
+        "error.type": fate.error_type,
+        **_arn_attributes(event.arn),
+    }
+    span = Span(
+        xray_root(event.trace_header) or new_id(16),
+        new_id(8),
+        _function_name(origin, event.arn),
+        SERVER,
+        start,
+        max(start, fate.at),
+        attributes=attributes,
+        status=ERROR,
+        status_message=fate.message,
+    )
+    return [span], _invocation(event.request_id, fate, span, origin, event.deadline_ms)
+
+
+def from_init_error(init: InitError, origin: Origin, new_id: Callable[[int], bytes]) -> tuple[list[Span], Invocation]:
+    """Return the span of an initialisation that failed before any invocation was handed out."""
+    fate = Fate("init_error", init.error_type or "Runtime.Unknown", init.message, init.end)
+    span = Span(
+        new_id(16),
+        new_id(8),
+        "init",
+        INTERNAL,
+        init.start or init.end,
+        init.end,
+        attributes={"hoptrace.init": True, "error.type": fate.error_type, "hoptrace.closed_by": "collector"},
+        status=ERROR,
+        status_message=fate.message,
+    )
+    return [span], _invocation("", fate, span, origin, 0)
+
+
+def xray_root(header: str) -> bytes:
+    """Return the trace id in an `X-Amzn-Trace-Id` header's `Root=1-8hex-24hex`; empty when there is none."""
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == "Root":
+            version, _, rest = value.partition("-")
+            digits = rest.replace("-", "", 1)
+            try:
+                root = bytes.fromhex(digits) if version == "1" and len(digits) == 32 else b""
+            except ValueError:
+                return b""
+            return root if len(root) == 16 and any(root) else b""
+    return b""
+
+
+def _invocation(request_id: str, fate: Fate, span: Span, origin: Origin, deadline_ms: int) -> Invocation:
+    return Invocation(request_id, fate.outcome, fate.error_type, fate.message, span, origin, deadline_ms)
+
+
+def _function_name(origin: Origin, arn: str) -> str:
+    name = dict(origin.resource).get("faas.name")
+    if isinstance(name, str) and name:
+        return name
+    parts = arn.split(":")
+    return parts[6] if len(parts) > 6 else "function"
+
+
+def _arn_attributes(arn: str) -> Attributes:
+    """Take `arn:aws:lambda:region:account:function:name[:qualifier]` apart."""
+    parts = arn.split(":")
+    if len(parts) < 7:
+        return {}
+    return {"aws.lambda.invoked_arn": arn, "cloud.region": parts[3], "cloud.account.id": parts[4]}

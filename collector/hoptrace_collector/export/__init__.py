@@ -1,0 +1,1 @@
+"""Sends: OTLP over HTTP, with the specification's rules for what to try again."""

@@ -1,0 +1,166 @@
+"""Writes spans and metrics as OTLP protobuf.
+
+A span is encoded once, when it is queued: its bytes are then both the bound on memory and the piece that batches are
+put together from, so that splitting a refused batch costs nothing. Putting together means writing the two outer
+messages by hand: a length-delimited field is a tag, a length and the bytes.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
+
+from hoptrace_collector.model import INT64_MAX, UINT64_MAX, Histogram, Number, Origin, Span
+
+__all__ = ["encode_metrics", "encode_span", "encode_traces"]
+
+SCOPE = ("hoptrace_collector", "0.1.0")
+
+# Field numbers of opentelemetry/proto/trace/v1/trace.proto and collector/trace/v1/trace_service.proto.
+_REQUEST_RESOURCE_SPANS = 1
+_RESOURCE_SPANS_RESOURCE = 1
+_RESOURCE_SPANS_SCOPE_SPANS = 2
+_SCOPE_SPANS_SCOPE = 1
+_SCOPE_SPANS_SPANS = 2
+
+
+def encode_span(span: Span) -> bytes:
+    """Return one `opentelemetry.proto.trace.v1.Span`."""
+    kind: Any = span.kind
+    message = SpanMessage(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_span_id=span.parent_id,
+        trace_state=span.trace_state,
+        flags=span.flags & 0xFFFFFFFF,
+        name=span.name,
+        kind=kind,
+        start_time_unix_nano=_time(span.start),
+        end_time_unix_nano=_time(span.end),
+        attributes=_key_values(span.attributes.items()),
+    )
+    for event in span.events:
+        message.events.add(
+            name=event.name, time_unix_nano=_time(event.time), attributes=_key_values(event.attributes.items())
+        )
+    for link in span.links:
+        message.links.add(
+            trace_id=link.trace_id,
+            span_id=link.span_id,
+            trace_state=link.trace_state,
+            attributes=_key_values(link.attributes.items()),
+        )
+    if span.status or span.status_message:
+        status: Any = span.status
+        message.status.code = status
+        message.status.message = span.status_message
+    return bytes(message.SerializeToString())
+
+
+def encode_traces(groups: Iterable[tuple[Origin, list[bytes]]]) -> bytes:
+    """Return an `ExportTraceServiceRequest` of encoded spans, grouped by who made them."""
+    by_resource: dict[Any, list[bytes]] = {}
+    for origin, spans in groups:
+        scope = InstrumentationScope(name=origin.scope[0], version=origin.scope[1]).SerializeToString()
+        scope_spans = _field(_SCOPE_SPANS_SCOPE, scope) + b"".join(_field(_SCOPE_SPANS_SPANS, span) for span in spans)
+        by_resource.setdefault(origin.resource, []).append(_field(_RESOURCE_SPANS_SCOPE_SPANS, scope_spans))
+    out = []
+    for resource, scopes in by_resource.items():
+        head = _field(_RESOURCE_SPANS_RESOURCE, _resource(resource).SerializeToString())
+        out.append(_field(_REQUEST_RESOURCE_SPANS, head + b"".join(scopes)))
+    return b"".join(out)
+
+
+def encode_metrics(resource: tuple[tuple[str, Any], ...], points: Iterable[Number | Histogram]) -> bytes:
+    """Return an `ExportMetricsServiceRequest`; sums and histograms have delta temporality."""
+    request = ExportMetricsServiceRequest()
+    resource_metrics = request.resource_metrics.add(resource=_resource(resource))
+    scope_metrics = resource_metrics.scope_metrics.add(scope=InstrumentationScope(name=SCOPE[0], version=SCOPE[1]))
+    metrics: dict[str, Any] = {}
+    for point in points:
+        metric = metrics.get(point.name)
+        if metric is None:
+            metric = metrics[point.name] = scope_metrics.metrics.add(
+                name=point.name, unit=point.unit, description=point.description
+            )
+        if isinstance(point, Histogram):
+            _add_histogram(metric, point)
+        else:
+            _add_number(metric, point)
+    return bytes(request.SerializeToString())
+
+
+def _add_number(metric: Any, point: Number) -> None:
+    if point.kind == "gauge":
+        data_point = metric.gauge.data_points.add()
+    else:
+        metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+        metric.sum.is_monotonic = True
+        data_point = metric.sum.data_points.add()
+        data_point.start_time_unix_nano = _time(point.start)
+    data_point.time_unix_nano = _time(point.end)
+    data_point.attributes.extend(_key_values(point.attributes))
+    if isinstance(point.value, int):
+        data_point.as_int = min(point.value, INT64_MAX)
+    else:
+        data_point.as_double = point.value
+
+
+def _add_histogram(metric: Any, point: Histogram) -> None:
+    metric.histogram.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    metric.histogram.data_points.add(
+        start_time_unix_nano=_time(point.start),
+        time_unix_nano=_time(point.end),
+        attributes=_key_values(point.attributes),
+        count=sum(point.counts),
+        sum=point.total,
+        min=point.least,
+        max=point.most,
+        explicit_bounds=point.bounds,
+        bucket_counts=point.counts,
+    )
+
+
+def _resource(attributes: tuple[tuple[str, Any], ...]) -> Any:
+    return Resource(attributes=_key_values(attributes))
+
+
+def _key_values(attributes: Iterable[tuple[str, Any]]) -> list[Any]:
+    return [KeyValue(key=key, value=_any_value(value)) for key, value in attributes]
+
+
+def _any_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return AnyValue(string_value=value)
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, int):
+        return AnyValue(int_value=value)
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    out = AnyValue()
+    if isinstance(value, dict):
+        out.kvlist_value.SetInParent()
+        out.kvlist_value.values.extend(_key_values(value.items()))
+    else:
+        out.array_value.SetInParent()
+        out.array_value.values.extend(_any_value(item) for item in value)
+    return out
+
+
+def _time(nanoseconds: int) -> int:
+    return min(max(nanoseconds, 0), UINT64_MAX)
+
+
+def _field(number: int, data: bytes) -> bytes:
+    """Return a length-delimited field: tag (wire type 2), length as a varint, the bytes."""
+    length, size = bytearray(), len(data)
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    length.append(size)
+    return bytes([number << 3 | 2]) + bytes(length) + data

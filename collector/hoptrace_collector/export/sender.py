@@ -1,0 +1,139 @@
+"""Sends one OTLP request and says what became of it.
+
+It tries once: when to try again is for the caller, who knows whether an invocation is being held up. What may be tried
+again follows the OTLP specification (OTLP/HTTP, Response and Failures): 429, 502, 503, 504 and lost connections;
+a partial success never.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from hoptrace_collector.settings import Otlp
+from hoptrace_collector.transport import Response, TransportError, request
+
+__all__ = ["Result", "Sender", "retry_after"]
+
+SENT, RETRY, TOO_LARGE, REFUSED = "sent", "retry", "too large", "refused"
+
+_RETRYABLE = (429, 502, 503, 504)
+_LONGEST_RETRY_AFTER = 3600.0
+
+
+class Result(NamedTuple):
+    """What became of a request.
+
+    `kind` is `sent`, `retry` (nothing was taken, later it may be), `too large` or `refused` (for good). `rejected`
+    counts the items of a sent request that the backend did not take; `wait` is what it asks for, in seconds; `reason`
+    can be shown to the user.
+    """
+
+    kind: str
+    reason: str = ""
+    rejected: int = 0
+    wait: float = 0.0
+
+
+class Sender:
+    """Posts to one signal's endpoint."""
+
+    def __init__(self, target: Otlp, signal: str, *, now: Callable[[], float]) -> None:
+        """Send to `target`; `signal` is `traces` or `metrics`, `now` gives seconds since the epoch."""
+        self._target = target
+        self._now = now
+        self._rejected = _rejected_spans if signal == "traces" else _rejected_points
+        self._tls_context: Any = None
+        self.timeout = target.timeout
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is an endpoint at all."""
+        return self._target.url is not None
+
+    def send(self, body: bytes, deadline: float) -> Result:
+        """Post `body`; the answer must come before `deadline` (a time of `time.monotonic`). Never raises."""
+        url = self._target.url
+        if url is None:
+            return Result(REFUSED, "no endpoint is set")
+        headers = [("content-type", "application/x-protobuf"), ("user-agent", "hoptrace-collector/0.1.0")]
+        headers += [(name, value.reveal()) for name, value in self._target.headers]
+        if self._target.gzip:
+            packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+            body = packer.compress(body) + packer.flush()
+            headers.append(("content-encoding", "gzip"))
+        try:
+            return self._judge(request("POST", url, headers, body, deadline=deadline, tls=self._tls))
+        except TransportError as error:
+            return Result(RETRY, str(error))
+        except OSError as error:  # a certificate file that cannot be read
+            return Result(RETRY, f"TLS: {error}")
+
+    def _judge(self, response: Response) -> Result:
+        status = response.status
+        if 200 <= status < 300:
+            count, reason = self._rejected(response.body)
+            return Result(SENT, reason, count)
+        if status == 413:
+            return Result(TOO_LARGE, "HTTP 413")
+        if status in _RETRYABLE:
+            wait = retry_after(response.headers, self._now())
+            return Result(RETRY, f"HTTP {status}", wait=wait)
+        return Result(REFUSED, f"HTTP {status}{_explanation(response)}")
+
+    def _tls(self) -> Any:
+        """Make the TLS context once, and only for https: it is 15 ms of CPU and 4 MB."""
+        if self._tls_context is None:
+            import ssl
+
+            context = ssl.create_default_context(cafile=self._target.certificate or None)
+            if self._target.client_certificate:
+                context.load_cert_chain(self._target.client_certificate, self._target.client_key or None)
+            self._tls_context = context
+        return self._tls_context
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float:
+    """Return the seconds that a Retry-After header asks for (a number or an HTTP date), at most an hour; 0 if none."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return 0.0
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), _LONGEST_RETRY_AFTER)
+    from calendar import timegm
+    from time import strptime
+
+    try:
+        at = timegm(strptime(value, "%a, %d %b %Y %H:%M:%S GMT"))
+    except ValueError:
+        return 0.0
+    return min(max(0.0, at - now), _LONGEST_RETRY_AFTER)
+
+
+def _rejected_spans(body: bytes) -> tuple[int, str]:
+    response = ExportTraceServiceResponse()
+    return _partial(response, body, "rejected_spans")
+
+
+def _rejected_points(body: bytes) -> tuple[int, str]:
+    response = ExportMetricsServiceResponse()
+    return _partial(response, body, "rejected_data_points")
+
+
+def _partial(response: Any, body: bytes, field: str) -> tuple[int, str]:
+    try:
+        response.ParseFromString(body)
+    except Exception:  # protobuf's own DecodeError; some backends answer 200 with JSON or HTML
+        return 0, ""
+    return max(0, getattr(response.partial_success, field)), str(response.partial_success.error_message)
+
+
+def _explanation(response: Response) -> str:
+    """Return the beginning of a readable body: it says what is wrong with the key or the path."""
+    kind = response.headers.get("content-type", "")
+    if not kind.startswith(("text/plain", "application/json")):
+        return ""
+    shown = "".join(c if c.isprintable() else " " for c in response.body[:200].decode("utf-8", "replace"))
+    return f": {shown}" if shown.strip() else ""

@@ -1,0 +1,346 @@
+"""The plain types that pass between the rooms of the collector.
+
+Everything that comes in from outside (records, telemetry, events) is turned into one of these once, at the door, with
+its texts and numbers made fit for protobuf, so that no room behind the door has to doubt what it is given.
+"""
+
+from typing import Any, NamedTuple
+
+__all__ = [
+    "Begin",
+    "Dropped",
+    "End",
+    "Event",
+    "Histogram",
+    "InitError",
+    "InitReport",
+    "Invocation",
+    "Invoke",
+    "Link",
+    "Number",
+    "Origin",
+    "Record",
+    "Report",
+    "RuntimeDone",
+    "Shutdown",
+    "Span",
+    "SpanEnded",
+    "Telemetry",
+    "Value",
+    "clean",
+    "text",
+]
+
+INTERNAL, SERVER = 1, 2
+UNSET, OK, ERROR = 0, 1, 2
+
+INT64_MAX = 2**63 - 1
+UINT64_MAX = 2**64 - 1
+
+Value = str | bool | int | float | list[Any] | dict[str, Any]
+Attributes = dict[str, Value]
+
+
+class Event(NamedTuple):
+    """Something that happened at one moment of a span; `time` in nanoseconds since the epoch."""
+
+    name: str
+    time: int
+    attributes: Attributes
+
+
+class Link(NamedTuple):
+    """A span of another place that this one belongs with."""
+
+    trace_id: bytes
+    span_id: bytes
+    trace_state: str
+    attributes: Attributes
+
+
+class Span:
+    """One span, whole but for `end` 0 (still open); times in nanoseconds since the epoch, ids as bytes."""
+
+    __slots__ = (
+        "attributes",
+        "end",
+        "events",
+        "flags",
+        "kind",
+        "links",
+        "name",
+        "parent_id",
+        "span_id",
+        "start",
+        "status",
+        "status_message",
+        "trace_id",
+        "trace_state",
+    )
+
+    def __init__(
+        self,
+        trace_id: bytes,
+        span_id: bytes,
+        name: str,
+        kind: int,
+        start: int,
+        end: int,
+        *,
+        parent_id: bytes = b"",
+        trace_state: str = "",
+        flags: int = 1,
+        attributes: Attributes | None = None,
+        events: list[Event] | None = None,
+        links: list[Link] | None = None,
+        status: int = UNSET,
+        status_message: str = "",
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.trace_state = trace_state
+        self.flags = flags
+        self.name = name
+        self.kind = kind
+        self.start = start
+        self.end = end
+        self.attributes = attributes if attributes is not None else {}
+        self.events = events if events is not None else []
+        self.links = links if links is not None else []
+        self.status = status
+        self.status_message = status_message
+
+
+class Origin(NamedTuple):
+    """Who made a span: the resource's attributes and the instrumentation scope, both fit to be a key."""
+
+    resource: tuple[tuple[str, Any], ...]
+    scope: tuple[str, str]
+
+    @classmethod
+    def of(cls, resource: Attributes, scope: tuple[str, str]) -> "Origin":
+        """Make one of a dict; lists become tuples so that it can be hashed."""
+        return cls(tuple((key, _frozen(value)) for key, value in resource.items()), scope)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((key, _frozen(item)) for key, item in value.items())
+    return value
+
+
+# What the tracer writes.
+
+
+class Begin(NamedTuple):
+    """An invocation began; `raw` is the record as read, kept to be told to the next generation."""
+
+    request_id: str
+    ordinal: int
+    pid: int
+    deadline_ms: int
+    origin: Origin
+    span: Span
+    records: list[Span]
+    raw: dict[str, Any]
+
+
+class SpanEnded(NamedTuple):
+    """A span inside an invocation (`request_id` empty: outside any) ended."""
+
+    request_id: str
+    span: Span
+
+
+class End(NamedTuple):
+    """An invocation came back; `ok` unless the handler raised or answered with an error."""
+
+    request_id: str
+    ordinal: int
+    ok: bool
+    span: Span
+
+
+class InitError(NamedTuple):
+    """The user's module could not be loaded; times in nanoseconds."""
+
+    origin: Origin
+    error_type: str
+    message: str
+    start: int
+    end: int
+
+
+class Dropped(NamedTuple):
+    """The tracer could not write this many `records`."""
+
+    reason: str
+    records: int
+
+
+Record = Begin | SpanEnded | End | InitError | Dropped
+
+
+# What Lambda tells.
+
+
+class Invoke(NamedTuple):
+    """The event INVOKE; `seen` is when it reached us, in nanoseconds since the epoch (0: not known)."""
+
+    request_id: str
+    arn: str
+    deadline_ms: int
+    trace_header: str
+    seen: int
+
+
+class Shutdown(NamedTuple):
+    """The event SHUTDOWN; `reason` in lower case."""
+
+    reason: str
+    deadline_ms: int
+
+
+class InitReport(NamedTuple):
+    """`platform.initReport`; `duration` in seconds."""
+
+    initialization_type: str
+    phase: str
+    status: str
+    error_type: str
+    duration: float
+
+
+class RuntimeDone(NamedTuple):
+    """`platform.runtimeDone`; `time` in nanoseconds since the epoch, 0 when unknown."""
+
+    request_id: str
+    status: str
+    error_type: str
+    time: int
+
+
+class Report(NamedTuple):
+    """`platform.report`; `memory` in bytes, 0 when unknown."""
+
+    request_id: str
+    status: str
+    error_type: str
+    memory: int
+    time: int
+
+
+Telemetry = InitReport | RuntimeDone | Report
+
+
+# What leaves.
+
+
+class Invocation(NamedTuple):
+    """One invocation that is over.
+
+    `outcome` is `ok`, `error` (the handler failed), `timeout`, `crash`, `init_error`, or `unknown` when it is over
+    but nobody can say how.
+    """
+
+    request_id: str
+    outcome: str
+    error_type: str
+    message: str
+    span: Span
+    origin: Origin
+    deadline_ms: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended in any way that its caller would call a failure."""
+        return self.outcome not in ("ok", "unknown")
+
+    def attribute(self, name: str) -> str:
+        """Return an attribute of the span, or else of the resource, as text; empty when there is none."""
+        value = self.span.attributes.get(name)
+        if value is None:
+            value = next((v for k, v in self.origin.resource if k == name), "")
+        return value if isinstance(value, str) else ""
+
+
+class Number(NamedTuple):
+    """A sum over (`start`, `end`], or with `kind` "gauge" a value at `end`; times in nanoseconds."""
+
+    kind: str
+    name: str
+    unit: str
+    description: str
+    attributes: tuple[tuple[str, str], ...]
+    value: int | float
+    start: int
+    end: int
+
+
+class Histogram(NamedTuple):
+    """A distribution over (`start`, `end`]: `counts` has one more entry than `bounds`."""
+
+    name: str
+    unit: str
+    description: str
+    attributes: tuple[tuple[str, str], ...]
+    bounds: tuple[float, ...]
+    counts: list[int]
+    total: float
+    least: float
+    most: float
+    start: int
+    end: int
+
+
+# Making strangers' values fit.
+
+_DEEPEST = 8
+
+
+def text(value: object) -> str:
+    """Return `value` as a text that UTF-8 can hold (lone surrogates become `?`); what is not a text becomes empty."""
+    if not isinstance(value, str):
+        return ""
+    if value.isascii():
+        return value
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def clean(value: object, depth: int = 0) -> Value | None:
+    """Return `value` as protobuf's AnyValue can hold it; None when there is nothing to hold.
+
+    Whole numbers beyond 64 bits become texts: a wrong number would be worse than one that cannot be summed.
+    """
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -INT64_MAX - 1 <= value <= INT64_MAX else _big(value)
+    if depth >= _DEEPEST:
+        return "…" if value is not None else None
+    if isinstance(value, list):
+        return [item for item in (clean(item, depth + 1) for item in value) if item is not None]
+    if isinstance(value, dict):
+        return attributes(value, depth + 1)
+    return None
+
+
+def _big(value: int) -> str:
+    # str() refuses numbers of more than 4,300 digits.
+    return str(value) if value.bit_length() < 10_000 else hex(value)
+
+
+def attributes(value: object, depth: int = 0) -> Attributes:
+    """Return a dict of attributes with fit keys and values; empty when `value` is no dict."""
+    if not isinstance(value, dict):
+        return {}
+    out: Attributes = {}
+    for key, item in value.items():
+        if isinstance(key, str) and key and (fit := clean(item, depth)) is not None:
+            out[text(key)] = fit
+    return out

@@ -1,0 +1,158 @@
+"""Turns what was read (records of the tracer, events of the Telemetry API) into the types of `model`.
+
+Total: whatever stands in a record, the answer is a type or None, never an exception. A span without usable ids is
+None, since no backend would take it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hoptrace_collector.model import (
+    UINT64_MAX,
+    Begin,
+    Dropped,
+    End,
+    Event,
+    InitError,
+    Link,
+    Origin,
+    Record,
+    Span,
+    SpanEnded,
+    attributes,
+    text,
+)
+
+__all__ = ["decode", "decode_span"]
+
+_NO_SCOPE = ("hoptrace", "")
+_MOST = 1000  # of events or links in one span
+
+
+def decode(record: dict[str, Any]) -> Record | None:
+    """Return the record, or None when its type is unknown or it lacks what it cannot do without."""
+    kind = record.get("type")
+    parse = _PARSERS.get(kind) if isinstance(kind, str) else None
+    return parse(record) if parse is not None else None
+
+
+def decode_span(value: object) -> Span | None:
+    """Return the span written in a record; None without a name for itself."""
+    if not isinstance(value, dict):
+        return None
+    trace_id, span_id = _id(value.get("trace_id"), 16), _id(value.get("span_id"), 8)
+    if not trace_id or not span_id:
+        return None
+    status = value.get("status")
+    code, message = (status[0], status[1]) if isinstance(status, list) and len(status) > 1 else (0, "")
+    kind = _whole(value.get("kind"))
+    return Span(
+        trace_id,
+        span_id,
+        text(value.get("name")),
+        kind if 0 <= kind <= 5 else 0,
+        _whole(value.get("start")),
+        _whole(value.get("end")),
+        parent_id=_id(value.get("parent_id"), 8),
+        trace_state=text(value.get("trace_state")),
+        flags=_whole(value.get("flags")) & 0xFFFFFFFF,
+        attributes=attributes(value.get("attributes")),
+        events=[_event(item) for item in _dicts(value.get("events"))],
+        links=[link for link in map(_link, _dicts(value.get("links"))) if link is not None],
+        status=code if isinstance(code, int) and code in (0, 1, 2) else 0,
+        status_message=text(message),
+    )
+
+
+def _begin(record: dict[str, Any]) -> Begin | None:
+    span = decode_span(record.get("span"))
+    if span is None:
+        return None
+    return Begin(
+        request_id=text(record.get("request_id")),
+        ordinal=_whole(record.get("ordinal")),
+        pid=_whole(record.get("pid")),
+        deadline_ms=_whole(record.get("deadline")),
+        origin=_origin(record),
+        span=span,
+        records=[open_span for open_span in map(decode_span, _dicts(record.get("records"))) if open_span is not None],
+        raw=record,
+    )
+
+
+def _span_ended(record: dict[str, Any]) -> SpanEnded | None:
+    span = decode_span(record.get("span"))
+    return SpanEnded(text(record.get("request_id")), span) if span is not None else None
+
+
+def _end(record: dict[str, Any]) -> End | None:
+    span = decode_span(record.get("span"))
+    if span is None:
+        return None
+    return End(text(record.get("request_id")), _whole(record.get("ordinal")), record.get("outcome") != "error", span)
+
+
+def _init_error(record: dict[str, Any]) -> InitError:
+    return InitError(
+        origin=_origin(record),
+        error_type=text(record.get("error_type")),
+        message=text(record.get("message")),
+        start=_whole(record.get("start")),
+        end=_whole(record.get("end")),
+    )
+
+
+def _dropped(record: dict[str, Any]) -> Dropped:
+    return Dropped(text(record.get("reason"))[:40] or "unknown", min(_whole(record.get("count")), 10**9))
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Record | None]] = {
+    "begin": _begin,
+    "span": _span_ended,
+    "end": _end,
+    "init_error": _init_error,
+    "dropped": _dropped,
+}
+
+
+def _origin(record: dict[str, Any]) -> Origin:
+    scope = record.get("scope")
+    if isinstance(scope, list) and len(scope) > 1:
+        return Origin.of(attributes(record.get("resource")), (text(scope[0]), text(scope[1])))
+    return Origin.of(attributes(record.get("resource")), _NO_SCOPE)
+
+
+def _event(item: dict[str, Any]) -> Event:
+    return Event(text(item.get("name")), _whole(item.get("time")), attributes(item.get("attributes")))
+
+
+def _link(item: dict[str, Any]) -> Link | None:
+    trace_id, span_id = _id(item.get("trace_id"), 16), _id(item.get("span_id"), 8)
+    if not trace_id or not span_id:
+        return None
+    return Link(trace_id, span_id, text(item.get("trace_state")), attributes(item.get("attributes")))
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value[:_MOST] if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _id(value: object, size: int) -> bytes:
+    """Return an id's bytes; empty when it is malformed or all zero, which stands for none."""
+    if not isinstance(value, str) or len(value) != 2 * size:
+        return b""
+    try:
+        out = bytes.fromhex(value)
+    except ValueError:
+        return b""
+    return out if len(out) == size and any(out) else b""
+
+
+def _whole(value: object) -> int:
+    """Return a whole number from 0 to 2^64-1; 0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    try:
+        return min(max(int(value), 0), UINT64_MAX)
+    except (ValueError, OverflowError):  # NaN, infinity
+        return 0
