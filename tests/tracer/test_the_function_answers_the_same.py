@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hoptrace_local.lambda_host import FunctionConfig, InvokeResult, LambdaHost
 
+from hoptrace_local.lambda_host import FunctionConfig, InvokeResult, LambdaHost
 from tests.support import corpus, parts
 
 ECHO = """
@@ -184,8 +184,8 @@ LOADING = {
     "app.partial": {"app.py": "import functools\ndef f(a, e, c):\n    return a\npartial = functools.partial(f, 5)\n"},
     "app.klass": {"app.py": "class klass(dict):\n    def __init__(self, e, c):\n        super().__init__(a=1)\n"},
     "app.decorated": {
-        "app.py": "import functools\ndef d(f):\n    @functools.wraps(f)\n    def w(e, c):\n        return f(e, c)\n    return w\n"
-        "@d\ndef decorated(e, c):\n    raise ValueError('inside')\n"
+        "app.py": "import functools\ndef d(f):\n    @functools.wraps(f)\n    def w(e, c):\n"
+        "        return f(e, c)\n    return w\n@d\ndef decorated(e, c):\n    raise ValueError('inside')\n"
     },
     "app.exits": {"app.py": "import sys\nsys.exit(4)\n"},
     "app.exit_in_handler": {"app.py": "import sys\ndef exit_in_handler(e, c):\n    sys.exit(5)\n"},

@@ -36,6 +36,10 @@ def trace(handler: _Handler) -> _Handler:
     Args:
         handler: a callable of `(event, context)`.
     """
+    from .settings import settings
+
+    if settings().disabled:
+        return handler
     from .entry import traced
 
     return traced(handler)

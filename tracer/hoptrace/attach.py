@@ -18,6 +18,10 @@ def attach() -> bool:
     try:
         if getattr(runtime, _MARK, False):
             return True
+        from .settings import settings
+
+        if settings().disabled:
+            return False
         from . import entry
 
         load = getattr(runtime, "_get_handler", None)
