@@ -23,7 +23,7 @@ BILLED = {"source": ["orders.billing"], "detail-type": ["OrderBilled"]}
 # A replayed alert is history: acting on it again would undo what people did since.
 ALERTS = {
     "source": ["hoptrace"],
-    "detail-type": ["Lambda Alert State Change"],
+    "detail-type": ["Hoptrace Alert State Change"],
     "replay-name": [{"exists": False}],
     "detail": {"state": {"value": ["ALARM"]}},
 }
