@@ -1,0 +1,63 @@
+"""A function killed at any instant loses no span that has ended, its first invocation included."""
+
+import random
+import threading
+import time
+from pathlib import Path
+
+from hoptrace_local.lambda_host import LambdaHostError
+from hoptrace_local.sink import OtlpSink
+
+from tests.support.functions import function
+
+WORK = """
+import os, time
+from hoptrace.spans import start_span
+
+ended = os.open(os.environ["ENDED"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+
+def handler(event, context):
+    until = time.monotonic() + event["seconds"]
+    while time.monotonic() < until:
+        span = start_span("work")
+        span.end()
+        os.write(ended, (span.context.span_id + "\\n").encode())
+        time.sleep(0.002)
+"""
+
+KILLS = 50
+
+
+def test_no_ended_span_is_missing_after_fifty_kills_at_random_instants(tmp_path: Path) -> None:
+    chosen = random.Random(time.time_ns())
+    ended = tmp_path / "ended"
+    answers = []
+    with OtlpSink() as sink:
+        environment = {"ENDED": str(ended), "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}
+        with function(tmp_path, WORK, environment=environment) as desk:
+            killed = 0
+            while killed < KILLS:
+                if chosen.random() < 0.3:
+                    desk.invoke({"seconds": 0.01})  # so that later invocations of an environment die as well
+                call = threading.Thread(target=lambda: answers.append(desk.invoke({"seconds": 0.3})))
+                call.start()
+                time.sleep(chosen.uniform(0.0, 0.3))
+                try:
+                    desk.host.kill_runtime("f")
+                    killed += 1
+                except LambdaHostError:
+                    pass  # it had not started yet
+                call.join()
+        # Leaving the host shut every environment down, so every collector has flushed.
+        identifiers = ended.read_text().split()
+        sent = [span.span_id for span in sink.spans if span.name == "work"]
+        invocations = [span for span in sink.spans if span.name == "f"]
+    died = [answer for answer in answers if answer and answer.get("errorType") == "Runtime.ExitError"]
+    assert len(died) > KILLS / 2
+    assert len(identifiers) > 500
+    assert set(identifiers) - set(sent) == set()
+    assert len(sent) == len(set(sent))
+    # Each invocation that died in the user's code was closed by the collector, and says so.
+    crashed = [span for span in invocations if span.attributes.get("error.type") == "Runtime.ExitError"]
+    assert len(crashed) >= len(died) * 0.8
+    assert {span.status for span in crashed} == {"ERROR"}
