@@ -46,6 +46,7 @@ def oracle(header: str) -> SpanContext | None:
 @given(nearly | st.text(max_size=70))
 @settings(max_examples=500, deadline=None)
 @example("00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+@example("ff-" + "a" * 32 + "-" + "b" * 16 + "-01")
 @example("cc-" + "a" * 32 + "-" + "b" * 16 + "-01-what-the-future-holds")
 @example("cc-" + "a" * 32 + "-" + "b" * 16 + "-01.what-the-future-holds")
 @example("00-" + "a" * 32 + "-" + "b" * 16 + "-01-")

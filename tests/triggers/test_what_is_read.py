@@ -127,6 +127,15 @@ def test_a_body_that_only_mentions_the_words_is_not_an_envelope() -> None:
         assert record.context is None
 
 
+@pytest.mark.parametrize("body", ['{"TopicArn": ', '{"detail-type":' + "[" * 100_000, '{"_hoptrace": nope}'])
+def test_a_broken_envelope_costs_the_batch_nothing(body: str) -> None:
+    attributes = {"traceparent": {"stringValue": format_traceparent(SECOND), "dataType": "String"}}
+    arrival = of_sqs(sqs_message(body), sqs_message(messageAttributes=attributes))
+    assert arrival.name == "sqs"
+    assert [record.context for record in arrival.records] == [None, SECOND]
+    assert [len(record.hops) for record in arrival.records] == [1, 1]
+
+
 def test_six_megabytes_of_envelopes_are_read_up_to_a_bound_and_the_trace_header_beyond() -> None:
     header = f"Root=1-{SECOND.trace_id[:8]}-{SECOND.trace_id[8:]};Parent={SECOND.span_id};Sampled=1"
     detail = {"_hoptrace": {"traceparent": format_traceparent(PRODUCER)}, "fill": "x" * 590_000}
