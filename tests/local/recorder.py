@@ -57,7 +57,7 @@ def subscribe(**headers):
 
 
 def main():
-    note("started", environment=dict(os.environ), argv=sys.argv)
+    note("started", pid=os.getpid(), environment=dict(os.environ), argv=sys.argv)
     if "exit_before_register" in PLAN:
         sys.exit(PLAN["exit_before_register"])
     events = PLAN.get("events", ["INVOKE", "SHUTDOWN"])

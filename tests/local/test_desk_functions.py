@@ -296,6 +296,20 @@ def test_shutdown_leaves_no_process_not_even_a_grandchild(desk: DeskForTests) ->
     assert desk.host.environments("f") == []
 
 
+def test_a_runtime_that_ends_leaves_no_grandchild(desk: DeskForTests) -> None:
+    desk.add(
+        """
+        import os, subprocess
+        def handler(event, context):
+            print("grandchild", subprocess.Popen(["sleep", "100"]).pid, flush=True)
+            os._exit(1)
+        """
+    )
+    desk.invoke()
+    (grandchild,) = [int(line.split()[1]) for _, line in desk.lines if line.startswith("grandchild")]
+    assert eventually(lambda: not alive(grandchild))
+
+
 def test_what_a_function_logs_is_one_event_a_message_however_many_lines_it_has(desk: DeskForTests) -> None:
     desk.add(
         """

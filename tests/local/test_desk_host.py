@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from desk_kit import DeskForTests, alive, eventually
+from desk_kit import RECORDER, DeskForTests, alive, eventually
 
 from hoptrace_local.lambda_host import FunctionConfig, LambdaHost, LambdaHostError
 
@@ -185,25 +186,29 @@ def test_an_exec_wrapper_starts_the_runtime(desk: DeskForTests, tmp_path: Path) 
 
 
 def test_children_are_gone_when_the_host_is_killed(tmp_path: Path) -> None:
-    code = tmp_path / "code"
+    code, extensions = tmp_path / "code", tmp_path / "layer" / "extensions"
     code.mkdir()
     (code / "app.py").write_text(
-        "import subprocess\ndef handler(event, context):\n    return subprocess.Popen(['sleep', '100']).pid\n"
+        "import os, subprocess, time\ndef handler(event, context):\n"
+        "    print('pids', os.getpid(), subprocess.Popen(['sleep', '100']).pid, flush=True)\n    time.sleep(60)\n"
     )
+    extensions.mkdir(parents=True)
+    shutil.copy(RECORDER, extensions)
+    (extensions / RECORDER.name).chmod(0o755)
     script = f"""
-        import sys, time
         from pathlib import Path
         from hoptrace_local.lambda_host import FunctionConfig, LambdaHost
-        host = LambdaHost([FunctionConfig("f", Path({str(code)!r}), "app.handler")], state_dir=Path({str(tmp_path)!r}))
-        grandchild = host.invoke("f", b"null").payload.decode()
-        print(host.environments("f")[0].runtime_pid, grandchild, flush=True)
-        time.sleep(60)
+        layers = (Path({str(extensions.parent)!r}),)
+        function = FunctionConfig("f", Path({str(code)!r}), "app.handler", layers=layers, timeout=60)
+        host = LambdaHost([function], state_dir=Path({str(tmp_path)!r}), on_log=lambda _, line: print(line, flush=True))
+        host.invoke("f", b"null")
     """
     host = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
     assert host.stdout is not None
-    pids = [int(word) for word in host.stdout.readline().split()]
-    assert len(pids) == 2
-    assert all(map(alive, pids))
+    pids = next([int(word) for word in line.split()[1:]] for line in host.stdout if line.startswith("pids"))
+    (recorded,) = tmp_path.glob("f/environments/*/tmp/recorder.py.jsonl")
+    pids.append(json.loads(recorded.read_text().splitlines()[0])["pid"])
+    assert all(map(alive, pids)), "none of them is frozen now: the kernel hangs up on stopped orphans by itself"
     host.send_signal(signal.SIGKILL)
     host.wait()
     host.stdout.close()
