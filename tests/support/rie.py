@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,6 +106,7 @@ def running(
     timeout: int = 3,
     environment: Mapping[str, str] | None = None,
     path: str = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin",
+    before: Callable[[], None] = lambda: None,
 ) -> Iterator[Rie]:
     """Run `sources` (file name → text) as a function.
 
@@ -113,6 +114,7 @@ def running(
         folder: an empty folder for everything that is made.
         layer: whether the layer is attached.
         timeout: the function's, whole seconds.
+        before: called when the layer is unpacked, before anything starts.
     """
     for name in ("task", "opt", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -124,6 +126,7 @@ def running(
             for info in archive.infolist():
                 archive.extract(info, folder / "opt")
                 (folder / "opt" / info.filename).chmod(info.external_attr >> 16 & 0o777)
+    before()
     interpreter = find_interpreter(None)
     runtime = make_var_runtime(interpreter, folder)
     port, api = free_port(), free_port()
