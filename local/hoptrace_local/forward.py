@@ -6,6 +6,7 @@ on a thread of its own, so that a slow backend never holds up the collectors tha
 
 import http.client
 import queue
+import socket
 import threading
 import time
 import urllib.error
@@ -61,7 +62,7 @@ class Forwarder:
         """Read the standard exporter variables (OpenTelemetry specification, "OpenTelemetry Protocol Exporter").
 
         Returns:
-            None when no endpoint is named.
+            None when no endpoint is named that traces go to.
         """
         endpoints = {}
         base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip().rstrip("/")
@@ -69,7 +70,7 @@ class Forwarder:
             own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
             if own or base:
                 endpoints[signal] = own or f"{base}/v1/{signal}"
-        if not endpoints:
+        if "traces" not in endpoints:
             return None
         headers = {}
         for pair in environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(","):
@@ -77,6 +78,23 @@ class Forwarder:
             if found and name.strip():
                 headers[name.strip()] = urllib.parse.unquote(value.strip())
         return cls(endpoints, headers)
+
+    def reach(self, signal: str, timeout: float = 5.0) -> None:
+        """See whether anybody listens where `signal` goes.
+
+        Args:
+            signal: one of `endpoints`.
+            timeout: seconds.
+
+        Raises:
+            ValueError: the endpoint is no http or https address.
+            OSError: nobody listens there.
+        """
+        parts = urllib.parse.urlsplit(self.endpoints[signal])
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"not an address that begins with http:// or https://: {self.endpoints[signal]}")
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        socket.create_connection((parts.hostname, port), timeout).close()
 
     def put(self, signal: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Queue one body; `headers` are those it came with, keys in lower case."""

@@ -15,8 +15,9 @@ from hoptrace_local.otlp import Span
 from hoptrace_local.report.figures import figures
 from hoptrace_local.report.waterfall import is_hop, is_invocation, is_timeout
 
-WHOLE_SECOND = 1_000_000_000
-"""EventBridge's `time` and the emulator's SNS `Timestamp` are cut to whole seconds: a hop may seem that much longer."""
+SECOND = 1_000_000_000
+MILLISECONDS = 2_000_000
+"""Services tell milliseconds, cut: a hop may seem to begin that much before its message was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,17 @@ def hops_sensible(outcome: Outcome) -> str:
         producer = by_id.get(hop.parent_id)
         if hop.end < hop.start:
             wrong.append(f"{hop.service} {hop.name} ends before it starts")
-        if producer is not None and hop.start < producer.start - WHOLE_SECOND:
+        if producer is not None and hop.start < producer.start - tolerance(hop):
             wrong.append(f"{hop.service} {hop.name} starts before {producer.name}")
         late = [child for child in children.get(hop.span_id, ()) if child.start < hop.end and not is_hop(child)]
         if late:
             wrong.append(f"{hop.service} {hop.name} ends after {late[0].name} has begun")
     return _said(wrong)
+
+
+def tolerance(hop: Span) -> int:
+    """Answer how far a hop's start may be off, in ns: where only EventBridge's `time` is known, a second."""
+    return SECOND if "hoptrace.start.granularity" in hop.attributes else MILLISECONDS
 
 
 def poison_alone(outcome: Outcome) -> str:

@@ -48,6 +48,9 @@ def run(console: Console, environ: Mapping[str, str], keep: Path | None = None) 
         forward = Forwarder.from_environment(environ)
         sink = resources.enter_context(OtlpSink(forward=forward))
         emulator = resources.enter_context(Emulator(folder / "ministack"))
+        if forward is not None:
+            with steps.step(f"Reach the backend at {forward.endpoints['traces']}", 20):
+                forward.reach("traces")
         with steps.step("Build the layer", 300):
             layer = parts.layer()
         with steps.step("Start the emulated AWS", 40):
@@ -85,10 +88,12 @@ def run(console: Console, environ: Mapping[str, str], keep: Path | None = None) 
             # The emulator's calls end a moment after their effects.
             _wait(lambda: len(tap.answered) >= len(ORDERS) + 4)
         with steps.step("Shut the functions down, so that every collector flushes", 60):
+            for name in stack.FUNCTIONS:
+                host.shutdown(name)
             counted = {name: _counted(host, name) for name in stack.FUNCTIONS}
             host.shutdown()
         if forward is not None:
-            with steps.step(f"Send the trace to {forward.endpoints.get('traces', 'nowhere')} as well", 60):
+            with steps.step(f"Send the same trace to {forward.endpoints['traces']}", 60):
                 _forwarded(console, forward)
         return Outcome(
             visit=visit,

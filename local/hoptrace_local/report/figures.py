@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hoptrace_collector.concurrency import peak_concurrency
-
 from hoptrace_local.otlp import Span
 from hoptrace_local.report.waterfall import is_cold, is_init, is_invocation, is_timeout
 
