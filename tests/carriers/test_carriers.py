@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hoptrace import carriers
 from hoptrace.context import SpanContext, format_traceparent
+from hoptrace.jsontext import set_member
 from hoptrace.shape import Shape
 
 hexes = "0123456789abcdef"
@@ -70,7 +71,8 @@ def test_sqs_brings_back_what_was_sent_and_never_more_than_ten_attributes(
     else:
         assert carriers.extract_sqs_attributes(record) is None
         bare.flags &= 1
-        assert carriers.extract_trace_header(record) == bare
+        assert carriers.extract_trace_header(record) == (bare if bare.sampled else None)
+        assert carriers.extract_trace_header_root(record) == context.trace_id
 
 
 def test_a_binary_traceparent_is_read_too() -> None:
@@ -213,7 +215,7 @@ def test_a_detail_keeps_every_member_and_gains_one(
 @given(st.text('{}[]",:\\ab1 ', max_size=14).map(lambda text: "{" + text + "}"))
 @settings(max_examples=1500, deadline=None)
 def test_a_detail_is_valid_json_after_exactly_when_it_was_before(text: str) -> None:
-    sent = carriers.set_member(text, "_hoptrace", '{"traceparent":"x"}')
+    sent = set_member(text, "_hoptrace", '{"traceparent":"x"}', "traceparent")
     assert sent is not None
     assert is_json(sent) == is_json(text)
 

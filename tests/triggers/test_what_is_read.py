@@ -148,9 +148,11 @@ def test_six_megabytes_of_envelopes_are_read_up_to_a_bound_and_the_trace_header_
     assert took < 1
 
 
-def test_a_trace_header_without_a_parent_gives_its_trace_id_alone() -> None:
+@pytest.mark.parametrize("more", ["", ";Sampled=0", ";Parent=53995c3f42cd8ad8;Sampled=0;Lineage=ac449cae:0"])
+def test_a_trace_header_that_names_no_recorded_span_gives_its_trace_id_alone(more: str) -> None:
+    """What every function without X-Ray sends says Sampled=0 and names a parent that exists nowhere."""
     message = sqs_message()
-    message["attributes"]["AWSTraceHeader"] = "Root=1-5759e988-bd862e3fe1be46a994272793"
+    message["attributes"]["AWSTraceHeader"] = "Root=1-5759e988-bd862e3fe1be46a994272793" + more
     record = of_sqs(message).records[0]
     assert (record.context, record.carrier, record.root) == (None, "", "5759e988bd862e3fe1be46a994272793")
 

@@ -106,8 +106,13 @@ def extract_sqs_attributes(record: Shape) -> SpanContext | None:
 
 
 def extract_trace_header(record: Shape) -> SpanContext | None:
-    """Read the system attribute AWSTraceHeader of an SQS record."""
-    return parse_xray(record.text("attributes", TRACE_HEADER))
+    """Read the system attribute AWSTraceHeader of an SQS record, when it names a span that somebody recorded.
+
+    Every Lambda function sends one, without X-Ray too, and then its Parent exists nowhere and it says `Sampled=0`:
+    that is no producer and no decision about sampling, only a trace id (`extract_trace_header_root`).
+    """
+    found = parse_xray(record.text("attributes", TRACE_HEADER))
+    return found if found is not None and found.sampled else None
 
 
 def extract_trace_header_root(record: Shape) -> str:
@@ -191,10 +196,12 @@ def inject_eventbridge_entry(
         ours["TraceHeader"] = format_xray(context, trace_header)
     text = entry.get("Detail")
     if detail and isinstance(text, str):
+        from hoptrace.jsontext import set_member
+
         addition = {TRACEPARENT: format_traceparent(context), "sent": now_ms}
         if context.trace_state:
             addition[TRACESTATE] = context.trace_state
-        longer = set_member(text, RESERVED_KEY, json.dumps(addition, separators=(",", ":")))
+        longer = set_member(text, RESERVED_KEY, json.dumps(addition, separators=(",", ":")), TRACEPARENT)
         if longer is not None and _eventbridge_size(entry) + len(longer) - len(text) <= room:
             ours["Detail"] = longer
     return {**entry, **ours} if ours else entry
@@ -226,42 +233,6 @@ def extract_reserved(detail: Shape) -> SpanContext | None:
 def extract_eventbridge(event: Shape) -> SpanContext | None:
     """Read an EventBridge event, wherever it was found."""
     return extract_reserved(event.get("detail"))
-
-
-def set_member(text: str, key: str, value: str) -> str | None:
-    """Put `"key":value` into the JSON object that `text` spells, as text; None when that cannot be done safely.
-
-    Appending before the last brace keeps a valid object valid and an invalid one invalid: the comma is accepted
-    there exactly when the brace would be, and inside an unfinished string our first quotation mark ends it. An object
-    that has the key already was received and is being sent on: its value is replaced, in its place.
-    """
-    end = len(text.rstrip(_JSON_SPACE)) - 1
-    start = len(text) - len(text.lstrip(_JSON_SPACE))
-    if end <= start or text[start] != "{" or text[end] != "}":
-        return None
-    if f'"{key}"' in text:
-        try:
-            document = json.loads(text)
-            if key in document:
-                return _replace_member(text, key, value, document[key])
-        except (ValueError, RecursionError):
-            return None
-    comma = "," if text[start + 1 : end].strip(_JSON_SPACE) else ""
-    return f'{text[:end]}{comma}"{key}":{value}{text[end:]}'
-
-
-def _replace_member(text: str, key: str, value: str, old: object) -> str | None:
-    """Replace what is certainly our own earlier value, and certainly the member that was found; else None."""
-    before, _, after = text.partition(f'"{key}"')
-    if not isinstance(old, dict) or TRACEPARENT not in old or f'"{key}"' in after:
-        return None
-    colon = len(after) - len(after.lstrip(_JSON_SPACE))
-    start = colon + 1 + len(after[colon + 1 :]) - len(after[colon + 1 :].lstrip(_JSON_SPACE))
-    found, end = json.JSONDecoder().raw_decode(after, start)
-    return f'{before}"{key}"{after[:start]}{value}{after[end:]}' if found == old else None
-
-
-_JSON_SPACE = " \t\r\n"
 
 
 def _eventbridge_size(entry: "Entry") -> int:

@@ -5,7 +5,7 @@ only then, because a cold start should not pay for the others.
 """
 
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Arrival, Hop, Record
+from hoptrace.triggers.arrival import Arrival, Hop, Record, is_event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,10 +42,6 @@ def _is_schedule(event: Shape) -> bool:
     return event.text("source") == "aws.events" and event.text("detail-type") == "Scheduled Event"
 
 
-def _is_eventbridge(event: Shape) -> bool:
-    return event.text("detail-type") != "" and event.text("source") != "" and event.is_object("detail")
-
-
 # The trigger's name, what its events look like, and the module here that reads them. The order matters where one
 # looks like another: an ALB event has an httpMethod, a function URL's is an HTTP API's but for the domain, and what a
 # schedule sends is an EventBridge event.
@@ -53,7 +49,7 @@ TRIGGERS: "tuple[tuple[str, Callable[[Shape], bool], str], ...]" = (
     ("sqs", _is_sqs, "sqs"),
     ("sns", _is_sns, "sns"),
     ("schedule", _is_schedule, "schedule"),
-    ("eventbridge", _is_eventbridge, "eventbridge"),
+    ("eventbridge", is_event, "eventbridge"),
     ("alb", _is_alb, "alb"),
     ("function_url", _is_function_url, "function_url"),
     ("api_gateway_http", _is_payload_v2, "api_gateway_http"),

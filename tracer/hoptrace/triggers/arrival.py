@@ -1,6 +1,7 @@
 """What woke the function, in one shape for every trigger: an arrival, its records, and the hops that each came by."""
 
 from hoptrace.context import SpanContext
+from hoptrace.shape import Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class Record:
 
     `item_id` is what a `batchItemFailures` answer calls it, `name` the name of a span that processes it ("process
     orders"), "" when there is nothing to name. `context` is the producer's span, None when nothing was carried, and
-    `carrier` where that stood: "traceparent", "xray" (a trace header, whose sampled flag says nothing: a function
-    without X-Ray always sends 0) or "client_context", "" without. `root` is a bare trace id (32 hex digits) that came
-    without a span, "" mostly. `hops` are the services it came by, the earliest first.
+    `carrier` where that stood: "traceparent", "xray" (a trace header) or "client_context", "" without. `root` is a
+    bare trace id (32 hex digits) that came without a span, mostly "". `hops` are the services it came by, the earliest
+    first.
     """
 
     __slots__ = ("attributes", "carrier", "context", "hops", "item_id", "name", "root")
@@ -158,3 +159,8 @@ def latest_of(nanoseconds: int) -> int:
 def last_of_arn(arn: str) -> str:
     """Return the resource's name: the part of an ARN after its last colon or slash ("orders")."""
     return arn.rpartition(":")[2].rpartition("/")[2]
+
+
+def is_event(event: Shape) -> bool:
+    """Tell whether this is an EventBridge event, whether Lambda was invoked with it or a message wraps it."""
+    return event.text("detail-type") != "" and event.text("source") != "" and event.is_object("detail")

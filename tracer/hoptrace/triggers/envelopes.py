@@ -10,7 +10,7 @@ import json
 from hoptrace.carriers import RESERVED_KEY, extract_eventbridge, extract_reserved, extract_sns
 from hoptrace.context import SpanContext
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Hop, from_iso, from_ms, is_coarse, last_of_arn, latest_of
+from hoptrace.triggers.arrival import Hop, from_iso, from_ms, is_coarse, is_event, last_of_arn, latest_of
 
 _MOST_CHARACTERS = 2 * 1024 * 1024
 _NOTHING = Shape(None)
@@ -46,11 +46,6 @@ def is_notification(message: Shape) -> bool:
     return message.text("Type") == "Notification" and message.text("TopicArn") != ""
 
 
-def is_event(message: Shape) -> bool:
-    """Tell whether an opened text (or what Lambda was invoked with) is an EventBridge event."""
-    return message.text("detail-type") != "" and message.text("source") != "" and message.is_object("detail")
-
-
 def unwrap(text: str, opener: Opener) -> "tuple[SpanContext | None, list[Hop | None]]":
     """Find the producer's context and the hops, the earliest first, in a message's text."""
     message = opener.open(text)
@@ -82,7 +77,7 @@ def sns_hop(message: Shape) -> Hop | None:
         return None
     topic = last_of_arn(message.text("TopicArn"))
     hop = Hop(f"SNS {topic}".rstrip(), "aws.sns", latest_of(start))
-    hop.attributes = {"messaging.system": "aws.sns", "messaging.operation.type": "send"}
+    hop.attributes = {"messaging.system": "aws.sns"}
     hop.attributes.update(
         (key, value)
         for key, value in (
