@@ -8,7 +8,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 from .config import EnvironmentInfo, FunctionStats
-from .environment import Desk, Environment
+from .desk import Desk
+from .environment import Environment
 from .invocation import Invocation
 from .telemetry_events import Event
 

@@ -128,6 +128,11 @@ class Generation:
             process.signal_group(signal.SIGCONT)
         self.telemetry.thaw()
 
+    def hear_runtime(self) -> None:
+        """Take what the runtime said before it asked for more: it belongs to the invocation that is over."""
+        if self.runtime_process is not None:
+            self.runtime_process.hear()
+
     def abandon(self) -> None:
         """The host is shut down while an invocation runs."""
         self.fail(Fault("Sandbox.Failure", "the local Lambda was shut down"))

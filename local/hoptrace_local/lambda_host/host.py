@@ -24,7 +24,7 @@ import aiohttp
 from aiohttp import web
 
 from .config import EnvironmentInfo, FunctionConfig, FunctionStats, InvokeResult
-from .environment import Desk
+from .desk import Desk
 from .errors import LambdaHostError
 from .function import FunctionPool
 from .guardian import Guardian

@@ -1,5 +1,6 @@
 """The host's own port: the AWS Invoke API for clients, and a door for emulators that forward events.
 
+An asynchronous invocation is tried once: whoever sends events here (an emulator's event source) has its own retries.
 Source: AWS Lambda API reference, "Invoke".
 """
 

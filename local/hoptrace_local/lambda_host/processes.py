@@ -106,16 +106,17 @@ class ChildProcess:
             return f"signal: signal {number}"
 
     def signal_group(self, number: int) -> None:
-        """Send a signal to the whole process group."""
-        try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
+        """Send a signal to the whole process group, unless the process was reaped: its number may be another's."""
+        if self.alive:
+            try:
+                os.killpg(self.pid, number)
+            except (ProcessLookupError, PermissionError):
+                pass
 
     def signal(self, number: int) -> None:
         """Send a signal to the process alone."""
         if self.alive:
-            self._popen.send_signal(number)
+            os.kill(self.pid, number)
 
     def hear(self) -> None:
         """Take all that it has said so far."""
@@ -136,8 +137,8 @@ class ChildProcess:
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
+        self.signal_group(signal.SIGKILL)  # whoever is left in the group ends with its leader
         self.returncode = self._popen.wait()
-        self.signal_group(signal.SIGKILL)
         for pipe in self._pipes:
             pipe.finish()
         self._guardian.forget(self.pid)
