@@ -11,7 +11,7 @@ LAYER := dist/hoptrace-layer-x86_64.zip
 LAYER_SOURCES := $(shell find tracer/hoptrace collector/hoptrace_collector layer -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint layer bench lock clean
+.PHONY: help setup demo test soak lint layer bench docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ $(LAYER): $(VENV)/.ready $(LAYER_SOURCES)
 
 bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against none, on one and two CPUs
 	@$(BIN)/python -m benchmarks.coldstart
+
+docs: ## write docs/settings.md from docs/settings.toml
+	@python3 docs/settings.py
 
 lock: $(VENV)/.ready ## write the lock files anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
