@@ -132,10 +132,13 @@ class RealAws:
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
         if function:
-            self.client("lambda").create_event_source_mapping(
-                EventSourceArn=arn, FunctionName=function, BatchSize=batch, Enabled=True
-            )
+            self.map(arn, function, batch)
         return url, arn
+
+    def map(self, queue_arn: str, function: str, batch: int = 10) -> None:
+        self.client("lambda").create_event_source_mapping(
+            EventSourceArn=queue_arn, FunctionName=function, BatchSize=batch, Enabled=True
+        )
 
     def subscribe(self, topic: str, protocol: str, endpoint: str, raw: bool = False) -> None:
         self.client("sns").subscribe(
