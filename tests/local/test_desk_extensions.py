@@ -357,8 +357,11 @@ def test_extensions_are_frozen_too(desk: DeskForTests, tmp_path: Path) -> None:
     desk.add(HELLO, recorders={"recorder": {}})
     desk.invoke()
     pids = [desk.environment().runtime_pid, *desk.environment().extension_pids.values()]
-    states = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] for pid in pids]
-    assert states == ["T", "T"]
+
+    def states() -> list[str]:
+        return [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] for pid in pids]
+
+    assert eventually(lambda: states() == ["T", "T"]), "a signal takes the moment until its process is scheduled"
 
 
 def test_hundred_warm_invocations_keep_one_environment_and_lose_nothing(desk: DeskForTests) -> None:
