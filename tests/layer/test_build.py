@@ -1,0 +1,85 @@
+"""What is in the layer, and that the same inputs give the same bytes."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support import parts
+
+BUILD = parts.REPOSITORY / "layer" / "build.py"
+
+
+def _build(output: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BUILD), "--output", str(output), *more]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("layer") / "layer.zip"
+    done = _build(output, "--python", sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert f"{output.stat().st_size:,} bytes" in done.stdout
+    return output
+
+
+def test_the_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.zip"
+    assert _build(again, "--python", sys.executable).returncode == 0
+    assert again.read_bytes() == built.read_bytes()
+
+
+def test_it_is_smaller_than_three_megabytes_with_every_python_that_is_here() -> None:
+    assert parts.layer().stat().st_size <= 3_000_000
+
+
+def test_on_the_functions_path_there_is_nothing_but_hoptrace(built: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        names = archive.namelist()
+        (pth,) = [name for name in names if name.endswith(".pth")]
+        assert archive.read(pth).decode().startswith("import hoptrace.attach;")
+    assert {name.split("/")[1] for name in names if name.startswith("python/")} == {"hoptrace", "hoptrace.pth"}
+    assert [name for name in names if name.startswith("extensions/")] == ["extensions/hoptrace-collector"]
+    roots = {name.split("/")[0] for name in names}
+    assert roots == {"python", "extensions", "hoptrace-collector", "manifest.json"}
+
+
+def test_the_extension_can_be_executed_and_brings_its_dependencies_and_their_licences(built: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        names = archive.namelist()
+        mode = archive.getinfo("extensions/hoptrace-collector").external_attr >> 16
+    assert mode & 0o777 == 0o755
+    for name in ("google/protobuf/message.py", "opentelemetry/proto/trace/v1/trace_pb2.py", "doorman.bash"):
+        assert f"hoptrace-collector/{name}" in names
+    assert [name for name in names if name.startswith("hoptrace-collector/licenses/")]
+
+
+def test_every_module_has_bytecode_that_is_never_checked_against_its_source(built: Path) -> None:
+    tag = sys.implementation.cache_tag
+    with zipfile.ZipFile(built) as archive:
+        sources = [name for name in archive.namelist() if name.endswith(".py")]
+        for source in sources:
+            folder, _, name = source.rpartition("/")
+            compiled = archive.read(f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc")
+            # PEP 552: the flags word; bit 0: hash-based, bit 1: check the source.
+            assert int.from_bytes(compiled[4:8], "little") == 0b01, source
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["bytecode"] == ["{}.{}".format(*sys.version_info)]
+    assert manifest["bytecode_missing"] == []
+
+
+def test_a_python_that_is_missing_fails_the_build_unless_allowed(tmp_path: Path) -> None:
+    wanted = ["--python", sys.executable, "--python", "python3.99"]
+    refused = _build(tmp_path / "layer.zip", *wanted)
+    assert refused.returncode == 1
+    assert "python3.99" in refused.stderr
+    assert "--allow-missing" in refused.stderr
+    assert not (tmp_path / "layer.zip").exists()
+    allowed = _build(tmp_path / "layer.zip", *wanted, "--allow-missing")
+    assert allowed.returncode == 0, allowed.stderr
+    with zipfile.ZipFile(tmp_path / "layer.zip") as archive:
+        assert json.loads(archive.read("manifest.json"))["bytecode_missing"] == ["3.99"]
