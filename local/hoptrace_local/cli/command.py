@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 FAILED = 1
+INTERRUPTED, TERMINATED = 130, 143
 WIDTH = 120
 
 
@@ -51,6 +52,8 @@ def demo(as_json: bool, keep: Path | None) -> None:
     except StepFailed as failure:
         show.failure(Console(stderr=True, highlight=False), failure.step, failure.reason, failure.tail)
         raise SystemExit(FAILED) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     checks = judge(outcome)
     result = {
         **outcome.as_json(),
@@ -58,6 +61,7 @@ def demo(as_json: bool, keep: Path | None) -> None:
     }
     if keep is not None:
         (keep / "result.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+        progress.print(f"[dim]kept in {keep}[/]")
     if as_json:
         print(json.dumps(result))
     else:
@@ -73,4 +77,4 @@ def _width(stream: object) -> int | None:
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:
     """End as an exception does, so that everything that was started is stopped."""
-    raise SystemExit(143)
+    raise SystemExit(TERMINATED)

@@ -18,6 +18,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from hoptrace_local.demo.loopback import open_url
+
 SERVICE = "shop"
 
 
@@ -89,7 +91,7 @@ class Visit:
         )
         headers = {"Content-Type": "application/x-protobuf"}
         post = urllib.request.Request(f"{endpoint}/v1/traces", request.SerializeToString(), headers, method="POST")
-        with urllib.request.urlopen(post, timeout=10) as response:
+        with open_url(post, timeout=10) as response:
             response.read()
 
     def _post(self, url: str, one: Placed, timeout: float) -> None:
@@ -97,7 +99,7 @@ class Visit:
         request = urllib.request.Request(url, json.dumps(one.order).encode(), headers, method="POST")
         one.start = time.time_ns()
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
+            with open_url(request, timeout=timeout) as response:
                 one.status, one.body = response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             one.status, one.body = error.code, error.read().decode(errors="replace")

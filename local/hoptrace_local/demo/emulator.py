@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import boto3
 from botocore.config import Config
+
+from hoptrace_local.demo.loopback import open_url
 
 REGION = "eu-central-1"
 CREDENTIALS = {
@@ -101,7 +102,7 @@ class Emulator:
             region_name=REGION,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2}),
+            config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2}, proxies={}),
         )
 
     def __enter__(self) -> Self:
@@ -128,7 +129,7 @@ class Emulator:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2) as response:
+            with open_url(f"{self.endpoint}/_ministack/health", timeout=2) as response:
                 return bool(response.status == 200)
         except (OSError, urllib.error.URLError):
             return False

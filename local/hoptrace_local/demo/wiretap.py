@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from hoptrace_local.demo.loopback import open_url
 from hoptrace_local.demo.outcome import Answered
 
 OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
@@ -77,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {key: value for key, value in self.headers.items() if key.lower() not in OWN_HEADERS}
         request = urllib.request.Request(tap.target + self.path, event, headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=tap.timeout) as response:
+            with open_url(request, timeout=tap.timeout) as response:
                 status, payload, answer_headers = response.status, response.read(), response.headers
         except urllib.error.HTTPError as error:
             status, payload, answer_headers = error.code, error.read(), error.headers
