@@ -1,58 +1,21 @@
-"""Puts the collector together and starts it.
-
-Read `Collector` from top to bottom: what is made, in which order things happen at each moment of an environment's
-life, and what of it is left to the next generation. Nothing in here decides anything about data.
-"""
+"""Starts the collector: reads arguments and settings, registers if nobody has, and runs until SHUTDOWN."""
 
 import json
-import os
-import random
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hoptrace_collector.alert.alerts import Alerts
-from hoptrace_collector.alert.eventbridge import EventBridge
-from hoptrace_collector.aws import CredentialsSource
-from hoptrace_collector.complete import Completer, Finished
-from hoptrace_collector.concurrency import peak_concurrency
-from hoptrace_collector.counters import DROPPED, RECEIVED, Counters
-from hoptrace_collector.export.encode import encode_metrics, encode_span
-from hoptrace_collector.export.sender import Sender
+from hoptrace_collector.collector import Collector
+from hoptrace_collector.counters import Counters
 from hoptrace_collector.extension.client import Client, ExtensionsApiError, parse_event
 from hoptrace_collector.extension.lifecycle import Lifecycle
-from hoptrace_collector.metrics import Metrics
-from hoptrace_collector.model import (
-    Attributes,
-    Begin,
-    Dropped,
-    End,
-    InitError,
-    InitReport,
-    Invoke,
-    Origin,
-    Report,
-    Shutdown,
-    SpanEnded,
-)
-from hoptrace_collector.pipeline.backoff import Backoff
-from hoptrace_collector.pipeline.flush import Flusher
-from hoptrace_collector.pipeline.queue import Item, Queue
+from hoptrace_collector.model import Invoke, Shutdown
 from hoptrace_collector.receive.bell import Bell, prepare
-from hoptrace_collector.receive.cursor import Cursor, load, save
-from hoptrace_collector.receive.decode import decode
-from hoptrace_collector.receive.records import Mark, RecordReader
 from hoptrace_collector.receive.telemetry import TelemetryListener
 from hoptrace_collector.settings import Settings, from_environment
 
-__all__ = ["Collector", "main"]
+__all__ = ["main"]
 
 DEFAULT_TELEMETRY_PORT = 4319
-# How long SHUTDOWN waits for the Telemetry API to say how a process died, in seconds.
-_WAIT_FOR_CAUSE = 0.1
-# What an alert and metrics may take at SHUTDOWN before the spans' turn is over, in seconds.
-_LEFT_FOR_OTHERS = 0.4
-_DEADLINE_CHECK = 256
 
 
 class Arguments(NamedTuple):
@@ -91,231 +54,6 @@ def main(argv: Sequence[str]) -> int:
         client, bell, collector, counters, idle_every=settings.flush_interval if settings.managed_instances else None
     ).run(events[-1] if events else None, rung=arguments.rung)
     return 0
-
-
-class Collector:
-    """The rooms, and the order of work in them. Implements `extension.lifecycle.Work`."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        counters: Counters,
-        *,
-        missed: Iterable[Invoke | Shutdown] = (),
-        telemetry: TelemetryListener | None = None,
-        registration: dict[str, Any] | None = None,
-        now: Callable[[], int] = time.time_ns,
-        clock: Callable[[], float] = time.monotonic,
-        new_id: Callable[[int], bytes] = os.urandom,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """`missed`: events that came before this process; `registration`: Lambda's answer to registering."""
-        self._settings = settings
-        self._counters = counters
-        self._telemetry = telemetry
-        self._clock = clock
-        self._missed = tuple(missed)
-        self._cursor_path = os.path.join(settings.run_dir, "cursor.json")
-        cursor = load(self._cursor_path)
-        # In the order of the data: read, complete, queue, send; then what is made of invocations.
-        self._reader = RecordReader(
-            os.path.join(settings.run_dir, "records.jsonl"), counters, cursor.position, cursor.seen_to
-        )
-        self._completer = Completer(
-            Origin.of(_resource(settings, registration or {}), ("hoptrace", "")),
-            managed=settings.managed_instances,
-            now=now,
-            new_id=new_id,
-        )
-        self._queue = Queue(settings.queue_bytes, lambda count, reason: counters.add(DROPPED, reason, count))
-        self._traces = Flusher(
-            self._queue,
-            Sender(settings.traces, "traces", now=time.time),
-            Backoff(clock, random.random),
-            counters,
-            clock=clock,
-            sleep=sleep,
-        )
-        self._metrics = Metrics(settings.initialization_type, peak_concurrency, now)
-        self._metric_sender = Sender(settings.metrics, "metrics", now=time.time)
-        self._metric_backoff = Backoff(clock, random.random)
-        self._metrics_due = clock() + settings.metric_interval
-        self._alerts = self._make_alerts(settings, counters, clock)
-        self._resume(cursor)
-
-    # The moments of an environment's life, as `extension.lifecycle` announces them.
-
-    def started(self, event: Invoke | Shutdown | None) -> None:
-        """Read what has been written so far, and close what an earlier generation left open."""
-        if not self._settings.traces.url and not self._settings.metrics.url:
-            self._counters.say("no endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT is not set: spans and metrics go nowhere")
-        for missed in self._missed:
-            if isinstance(missed, Invoke):
-                self._completer.invoked(missed)
-        if isinstance(event, Invoke):
-            self._completer.invoked(event)
-        self._read(self._clock() + 1.0)
-        self._keep(self._completer.settle(event if isinstance(event, Invoke) else None), None)
-
-    def invoked(self, event: Invoke) -> None:
-        """The function has been given an event."""
-        self._keep(self._completer.invoked(event), None)
-
-    def gone(self) -> None:
-        """The function's process has ended."""
-        self._completer.gone()
-
-    def unfinished(self, event: Invoke) -> bool:
-        """Read the records; tell whether this invocation has not come back yet."""
-        self._read(self._clock() + 1.0)
-        return self._completer.waits_for(event.request_id)
-
-    def drain(self, deadline: float) -> None:
-        """Take in the records first and what Lambda says second: it may say that there is nothing more to come."""
-        self._read(deadline)
-        self._hear()
-
-    def flush(self, deadline: float) -> None:
-        """Send after an invocation, within the time that a user has agreed to pay for."""
-        deadline = min(deadline, self._clock() + self._settings.flush_timeout)
-        self._deliver(deadline)
-        self._traces.flush(deadline)
-        if self._clock() >= self._metrics_due:
-            self._send_metrics(deadline)
-        self._remember()
-
-    def shutdown(self, event: Shutdown, deadline: float) -> None:
-        """Close everything and send the last: alerts first, since they have the least and matter the most."""
-        self.drain(deadline)
-        if event.reason not in ("timeout", "spindown") and self._telemetry and self._completer.wants_error_type:
-            self._telemetry.wait(min(_WAIT_FOR_CAUSE, deadline - self._clock()))
-            self._hear()
-        self._keep(self._completer.shutdown(event), None)
-        self._remember()
-        self._deliver(deadline, last=True)
-        self._traces.flush(deadline - min(_LEFT_FOR_OTHERS, max(0.0, deadline - self._clock()) / 3), last=True)
-        self._send_metrics(deadline)
-        self._remember()
-        if self._telemetry is not None:
-            self._telemetry.close()
-
-    # Taking in.
-
-    def _read(self, deadline: float) -> None:
-        for count, line in enumerate(self._reader.lines()):
-            record = decode(line.record)
-            if record is None:
-                self._counters.add("records_skipped", "unknown")
-            elif isinstance(record, Dropped):
-                if not line.seen:
-                    self._counters.add(DROPPED, f"tracer_{record.reason}", record.records)
-            else:
-                self._keep(self._complete(record, seen=line.seen), line.mark)
-            if count % _DEADLINE_CHECK == 0 and self._clock() >= deadline:
-                return
-
-    def _complete(self, record: Begin | SpanEnded | End | InitError, *, seen: bool) -> list[Finished]:
-        if isinstance(record, Begin):
-            return self._completer.begin(record, seen=seen)
-        if isinstance(record, End):
-            return self._completer.end(record, seen=seen)
-        if isinstance(record, InitError):
-            return self._completer.init_error(record, seen=seen)
-        if record.span.attributes.get("hoptrace.init") is True and not seen:
-            self._metrics.initialized(max(0, record.span.end - record.span.start) / 1e9)
-        return self._completer.span(record)
-
-    def _hear(self) -> None:
-        for event in self._telemetry.take() if self._telemetry is not None else ():
-            if isinstance(event, InitReport):
-                self._metrics.initialized(event.duration)
-                continue
-            if isinstance(event, Report) and event.memory:
-                self._metrics.memory(event.memory)
-            self._keep(self._completer.telemetry(event), None)
-
-    def _keep(self, finished: Iterable[Finished], mark: Mark | None) -> None:
-        """Queue whole spans, and let metrics and alerts see the invocations that are over."""
-        for each in finished:
-            for span in each.spans:
-                self._counters.add(RECEIVED)
-                # What was made here is in no file: without a mark the cursor takes it along.
-                self._queue.put(Item(each.origin, encode_span(span), mark))
-            if each.invocation is not None:
-                self._metrics.ended(each.invocation)
-                if self._alerts is not None:
-                    self._alerts.observe(each.invocation)
-
-    # Sending.
-
-    def _deliver(self, deadline: float, *, last: bool = False) -> None:
-        if self._alerts is not None:
-            self._alerts.deliver(deadline, last=last)
-
-    def _send_metrics(self, deadline: float) -> None:
-        self._metrics_due = self._clock() + self._settings.metric_interval
-        points = self._metrics.take(self._counters.take())
-        if not points or not self._metric_sender.configured:
-            return
-        timeout = self._metric_backoff.attempt(self._metric_sender.timeout)
-        body = encode_metrics(self._completer.origin.resource, points)
-        result = self._metric_sender.send(body, min(deadline, self._clock() + timeout))
-        if result.kind == "sent":
-            self._metric_backoff.succeeded()
-            return
-        self._metric_backoff.failed(result.wait)
-        self._counters.add(DROPPED, "metrics", len(points))
-        self._counters.say("metrics", f"the OTLP backend did not take metrics ({result.reason}); they are dropped")
-
-    # Remembering.
-
-    def _resume(self, cursor: Cursor) -> None:
-        begins = [begin for begin in map(decode, cursor.opened) if isinstance(begin, Begin)]
-        self._completer.resume(begins, cursor.closed, cursor.origin)
-        for origin, data in cursor.unsent:
-            self._queue.put(Item(origin, data))
-
-    def _remember(self) -> None:
-        """Write down where the next generation goes on: at the oldest span of the file that has not been sent."""
-        waiting = self._queue.items()
-        if not waiting:
-            self._reader.rotate()
-        current = self._reader.file
-        position = self._reader.position
-        seen_to = position.offset
-        again = [item.mark.offset for item in waiting if item.mark is not None and item.mark.file == current]
-        if again and position.inode:
-            position = self._reader.position_at(min(again))
-        else:
-            again = []
-        lost = [item for item in waiting if not (again and item.mark is not None and item.mark.file == current)]
-        try:
-            save(
-                self._cursor_path,
-                Cursor(
-                    position=position,
-                    seen_to=seen_to,
-                    origin=self._completer.origin,
-                    opened=tuple(begin.raw for begin in self._completer.opened),
-                    closed=tuple(self._completer.closed),
-                    unsent=tuple((item.origin, item.data) for item in lost),
-                ),
-            )
-        except OSError as error:
-            self._counters.failed("cursor.json", error)
-
-    @staticmethod
-    def _make_alerts(settings: Settings, counters: Counters, clock: Callable[[], float]) -> Alerts | None:
-        if settings.eventbridge is None:
-            return None
-        return Alerts(
-            os.path.join(settings.run_dir, "alerts.json"),
-            settings.alert_bus,
-            settings.function_name,
-            EventBridge(settings.eventbridge, settings.region, CredentialsSource(settings)),
-            counters,
-            clock=clock,
-        )
 
 
 class _Nothing:
@@ -410,20 +148,3 @@ def _json(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _resource(settings: Settings, registration: dict[str, Any]) -> Attributes:
-    """Say who the function is, for spans made before the tracer has said so itself."""
-    name = settings.function_name or str(registration.get("functionName", ""))
-    known: Attributes = {
-        "service.name": name or "unknown_service",
-        "cloud.provider": "aws",
-        "cloud.platform": "aws_lambda",
-        "cloud.region": settings.region,
-        "cloud.account.id": str(registration.get("accountId", "")),
-        "faas.name": name,
-        "faas.version": settings.function_version or str(registration.get("functionVersion", "")),
-        "faas.max_memory": settings.memory,
-        **dict(settings.resource),
-    }
-    return {key: value for key, value in known.items() if value}

@@ -57,7 +57,7 @@ class Completer:
         self._past: set[bytes] = set()
         self._closed: dict[str, None] = {}
         self._invoke: Invoke | None = None
-        self._ended = True
+        self._last_event: Invoke | None = None
         self._init_error: InitError | None = None
         self._done: dict[str, RuntimeDone | Report] = {}
         self._gone_at = 0
@@ -99,8 +99,6 @@ class Completer:
         self._open[record.span.span_id] = record
         self._gone_at = 0
         self._init_error = None
-        if self._invoke is not None and self._invoke.request_id == record.request_id:
-            self._ended = False
         return finished
 
     def span(self, record: SpanEnded) -> list[Finished]:
@@ -116,8 +114,8 @@ class Completer:
         origin = begin.origin if begin is not None else self.origin
         if seen:
             return [Finished(origin, [span])]
-        if self._invoke is not None and self._invoke.request_id == record.request_id:
-            self._invoke, self._ended = None, True
+        if begin is None or self._is_current(begin):
+            self._over(record.request_id)
         error_type = span.attributes.get("error.type", "")
         invocation = Invocation(
             record.request_id,
@@ -139,10 +137,11 @@ class Completer:
 
     # What Lambda says.
 
-    def invoked(self, event: Invoke) -> list[Finished]:
-        """Note that an invocation has been handed out; returns earlier generations' that are over by that."""
-        self._invoke, self._ended, self._gone_at = event, False, 0
-        return []
+    def invoked(self, event: Invoke) -> None:
+        """Note that an invocation has been handed out; harmless to repeat."""
+        if event != self._last_event:
+            self._invoke = self._last_event = event
+            self._gone_at = 0
 
     def settle(self, event: Invoke | None) -> list[Finished]:
         """Close what an earlier generation left, once the records have been read up to now.
@@ -154,10 +153,7 @@ class Completer:
         for begin in self.opened:
             past = begin.span.span_id in self._past
             if event is not None and not self._managed:
-                past = not (
-                    begin.request_id == event.request_id
-                    and abs(begin.deadline_ms - event.deadline_ms) < _SAME_DEADLINE_MS
-                )
+                past = not _belong_together(begin, event)
             if past:
                 finished.append(self._close(begin, self._lost(begin)))
         return finished
@@ -205,7 +201,7 @@ class Completer:
     def wants_error_type(self) -> str:
         """The request id of an invocation of which only the Telemetry API could still say how it died; else empty."""
         ids = [begin.request_id for begin in self.opened]
-        if self._invoke is not None and not self._ended:
+        if self._invoke is not None:
             ids.append(self._invoke.request_id)
         return next((request_id for request_id in ids if request_id not in self._done), "")
 
@@ -214,15 +210,15 @@ class Completer:
     def _close(self, begin: Begin, fate: Fate) -> Finished:
         self._open.pop(begin.span.span_id, None)
         self._remember(begin.span.span_id.hex())
-        if self._invoke is not None and self._invoke.request_id == begin.request_id:
-            self._invoke, self._ended = None, True
+        if self._is_current(begin):
+            self._over(begin.request_id)
         spans, invocation = close(begin, fate)
         return Finished(begin.origin, spans, invocation)
 
     def _without_begin(self, reason: str) -> list[Finished]:
         """Make up for an invocation or an initialisation that the tracer could not record."""
         event, init = self._invoke, self._init_error
-        self._invoke, self._init_error, self._ended = None, None, True
+        self._invoke, self._init_error = None, None
         if init is not None:
             fate = Fate("init_error", init.error_type or "Runtime.Unknown", init.message, init.end)
             made = (
@@ -263,7 +259,20 @@ class Completer:
             return Fate.timeout(begin.span.start, begin.deadline_ms)
         return Fate.crash(self._now())
 
+    def _is_current(self, begin: Begin) -> bool:
+        return self._invoke is not None and _belong_together(begin, self._invoke)
+
+    def _over(self, request_id: str) -> None:
+        if self._invoke is not None and self._invoke.request_id == request_id:
+            self._invoke = None
+
     def _remember(self, span_id: str) -> None:
         self._closed[span_id] = None
         while len(self._closed) > _MOST_REMEMBERED:
             del self._closed[next(iter(self._closed))]
+
+
+def _belong_together(begin: Begin, event: Invoke) -> bool:
+    """Whether a begin record is of this very event: a retried request keeps its id, but not its deadline."""
+    same_deadline = not begin.deadline_ms or abs(begin.deadline_ms - event.deadline_ms) < _SAME_DEADLINE_MS
+    return begin.request_id == event.request_id and same_deadline

@@ -30,6 +30,12 @@ class Secret:
     def __bool__(self) -> bool:
         return bool(self._text)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
     def __repr__(self) -> str:
         return "Secret(…)"
 
@@ -129,7 +135,8 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         credentials_token=Secret(env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")),
         resource=_resource(env, complaints),
     )
-    return settings, complaints
+    # The two signals share variables: each is complained of once.
+    return settings, list(dict.fromkeys(complaints))
 
 
 def parse_url(text: str) -> Url:

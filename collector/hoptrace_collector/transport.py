@@ -253,12 +253,12 @@ def _resolve(host: str, port: int, deadline: float | None) -> list[tuple[int, An
     pending = _looking_up.get(host)
     if pending is not None and pending.is_alive():
         raise OSError("the name is still being looked up")
-    found: list[list[tuple[int, Any]] | OSError] = []
+    found: list[list[tuple[int, Any]] | Exception] = []
 
     def look() -> None:
         try:
             found.append(_look_up(host, port))
-        except OSError as error:
+        except Exception as error:
             found.append(error)
 
     _looking_up[host] = thread = threading.Thread(target=look, daemon=True, name="hoptrace-resolve")
@@ -267,8 +267,8 @@ def _resolve(host: str, port: int, deadline: float | None) -> list[tuple[int, An
     if not found:
         raise TimeoutError("looking the name up took too long")
     del _looking_up[host]
-    if isinstance(found[0], OSError):
-        raise found[0]
+    if isinstance(found[0], Exception):
+        raise OSError(_reason(found[0]))
     return found[0]
 
 

@@ -1,5 +1,6 @@
 """What several tests of the collector need: records as the tracer writes them, a Lambda in a thread, OTLP receivers."""
 
+import gzip
 import json
 import os
 import queue
@@ -12,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_790_000_000 * 10**9
@@ -132,7 +135,7 @@ class Backend:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, format: str, *args: Any) -> None: ...
+            def log_message(self, *_: Any) -> None: ...
 
         self.closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -141,7 +144,14 @@ class Backend:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
-    def __enter__(self) -> "Backend":
+    def wait_for(self, count: int, timeout: float = 5.0) -> None:
+        """Wait until that many requests have come."""
+        end = time.monotonic() + timeout
+        while len(self.requests) < count:
+            assert time.monotonic() < end, f"{len(self.requests)} of {count} requests came"
+            time.sleep(0.01)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,6 +159,30 @@ class Backend:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def spans_of(backend: Backend, answered: int | None = None) -> list[Any]:
+    """The spans of the requests that `backend` has had, or of the first `answered` ones."""
+    requests = [
+        ExportTraceServiceRequest.FromString(unpacked(posted))
+        for posted in backend.requests[:answered]
+        if posted.path == "/v1/traces"
+    ]
+    return [
+        span
+        for request in requests
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def unpacked(posted: Posted) -> bytes:
+    return gzip.decompress(posted.body) if posted.headers.get("content-encoding") == "gzip" else posted.body
+
+
+def attributes_of(span: Any) -> dict[str, Any]:
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in span.attributes}
 
 
 class Lambda:
@@ -189,7 +223,7 @@ class Lambda:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: Any) -> None: ...
+            def log_message(self, *_: Any) -> None: ...
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
@@ -209,7 +243,7 @@ class Lambda:
         """Wait until the extension asks for an event; returns when it did, by the monotonic clock."""
         return self.asked.get(timeout=timeout)
 
-    def __enter__(self) -> "Lambda":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -264,7 +298,7 @@ class Collector:
         assert self.process.returncode == 0, log
         return str(log)
 
-    def __enter__(self) -> "Collector":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,7 @@ stays. What the next generation needs is more than an offset: the invocations th
 lie before the offset, and the spans that were finished here but not sent, since they are in no file.
 """
 
-import base64
+import binascii
 import json
 import os
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ def save(path: str, cursor: Cursor) -> None:
         size += len(data)
         if size > UNSENT_LIMIT:
             break
-        unsent.append([_origin_json(origin), base64.b64encode(data).decode()])
+        unsent.append([_origin_json(origin), binascii.b2a_base64(data, newline=False).decode()])
     value = {
         "inode": cursor.position.inode,
         "offset": cursor.position.offset,
@@ -95,7 +95,7 @@ def _unsent(items: list[Any]) -> Iterable[tuple[Origin, bytes]]:
         if isinstance(item, list) and len(item) == 2 and isinstance(item[1], str):
             origin = _origin(item[0])
             if origin is not None:
-                yield origin, base64.b64decode(item[1])
+                yield origin, binascii.a2b_base64(item[1])
 
 
 def _origin_json(origin: Origin) -> list[Any]:
