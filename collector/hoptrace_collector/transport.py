@@ -88,11 +88,8 @@ class Exchange:
     def answer(self, limit: int = BODY_LIMIT) -> Response:
         """Read the answer and close; TransportError when none comes in time or it is not HTTP."""
         try:
-            while True:
-                message = read_message(self._socket, self._deadline, limit, answers=True)
-                status = _status(message.first_line)
-                if status >= 200:
-                    return Response(status, message.headers, message.body)
+            message = read_message(self._socket, self._deadline, limit, answers=True)
+            return Response(_status(message.first_line), message.headers, message.body)
         except (OSError, ValueError) as error:
             raise TransportError(_reason(error), connected=True) from None
         finally:
@@ -125,12 +122,14 @@ def read_message(connection: socket.socket, deadline: float | None, limit: int, 
     Raises OSError when the connection ends or the deadline passes, ValueError when it is no HTTP or over `limit`.
     """
     stream = _Stream(connection, deadline)
-    head = stream.until(b"\r\n\r\n", HEAD_LIMIT).decode("latin-1").split("\r\n")
+    head = _head(stream)
+    while answers and _status(head[0]) < 200:  # "100 Continue" and the like announce an answer, they are none
+        head = _head(stream)
     headers = {}
     for line in head[1:]:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    if answers and (_status(head[0]) in (204, 304) or _status(head[0]) < 200):
+    if answers and _status(head[0]) in (204, 304):
         body = b""
     elif "chunked" in headers.get("transfer-encoding", "").lower():
         body = _chunked(stream, limit)
@@ -184,6 +183,10 @@ class _Stream:
             if len(self._buffer) > limit:
                 raise ValueError("a body that is too long")
         return self._take(len(self._buffer))
+
+
+def _head(stream: _Stream) -> list[str]:
+    return stream.until(b"\r\n\r\n", HEAD_LIMIT).decode("latin-1").split("\r\n")
 
 
 def _chunked(stream: _Stream, limit: int) -> bytes:

@@ -107,7 +107,8 @@ class Backend:
     """An OTLP endpoint that answers as scripted: each answer is (status, headers, body), a number of seconds to stay
     silent before closing, or a function of the request; the last is repeated."""
 
-    def __init__(self, *answers: Any) -> None:
+    def __init__(self, *answers: Any, get: Any = (404, {}, b"")) -> None:
+        """`get` answers every GET."""
         self.requests: list[Posted] = []
         self._answers = list(answers) or [(200, {}, b"")]
         backend = self
@@ -117,11 +118,17 @@ class Backend:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                posted = Posted(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-                backend.requests.append(posted)
                 answer = backend._answers[0]
                 if len(backend._answers) > 1:
                     backend._answers.pop(0)
+                self._answer(answer, body)
+
+            def do_GET(self) -> None:
+                self._answer(get, b"")
+
+            def _answer(self, answer: Any, body: bytes) -> None:
+                posted = Posted(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+                backend.requests.append(posted)
                 answer = answer(posted) if callable(answer) else answer
                 if isinstance(answer, int | float):
                     backend.closing.wait(answer)

@@ -1,0 +1,231 @@
+"""What becomes of an invocation: from records, events and telemetry to spans."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hoptrace_collector.closing import xray_root
+from hoptrace_collector.complete import Completer, Finished
+from hoptrace_collector.model import Begin, End, Invoke, Origin, Report, RuntimeDone, Shutdown, SpanEnded
+from hoptrace_collector.receive.decode import decode
+
+from .support import ARN, NOW, TRACE, begin, ended, inner, span
+
+SECOND = 10**9
+DEADLINE_MS = NOW // 10**6 + 3000
+FALLBACK = Origin((("faas.name", "fallback"),), ("hoptrace", ""))
+
+
+class Scene:
+    """A completer and a clock that stands at `now`."""
+
+    def __init__(self, *, managed: bool = False) -> None:
+        self.now = NOW + SECOND
+        self.ids = iter(range(1000, 2000))
+        self.completer = Completer(
+            FALLBACK, managed=managed, now=lambda: self.now, new_id=lambda size: next(self.ids).to_bytes(size)
+        )
+
+    def record(self, value: dict[str, Any], *, seen: bool = False) -> list[Finished]:
+        record = decode(json.loads(json.dumps(value)))
+        if isinstance(record, Begin):
+            return self.completer.begin(record, seen=seen)
+        if isinstance(record, End):
+            return self.completer.end(record, seen=seen)
+        if isinstance(record, SpanEnded):
+            return self.completer.span(record)
+        assert record is not None
+        return self.completer.init_error(record, seen=seen)  # type: ignore[arg-type]
+
+    def invoked(self, request_id: str = "r1", deadline_ms: int = DEADLINE_MS, seen: int = NOW) -> None:
+        header = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent=00000000000000aa;Sampled=0"
+        self.completer.invoked(Invoke(request_id, ARN, deadline_ms, header, seen))
+
+    def begin(self, number: int = 1, request_id: str = "r1", **more: Any) -> list[Finished]:
+        return self.record(begin(number, request_id, deadline_ms=DEADLINE_MS, **more))
+
+    def shutdown(self, reason: str) -> list[Finished]:
+        return self.completer.shutdown(Shutdown(reason, 0))
+
+
+def test_an_invocation_that_came_back_is_passed_on_as_it_is() -> None:
+    scene = Scene()
+    scene.invoked()
+    assert scene.begin() == []
+    (finished,) = scene.record(inner(2))
+    assert finished.invocation is None
+    assert dict(finished.origin.resource)["faas.name"] == "shipping"
+    (finished,) = scene.record(ended(1))
+    assert finished.invocation is not None
+    assert (finished.invocation.outcome, finished.invocation.failed) == ("ok", False)
+    assert finished.invocation.deadline_ms == DEADLINE_MS
+    assert scene.shutdown("failure") == [], "what has ended cannot fail any more"
+
+
+def test_an_error_names_its_type() -> None:
+    scene = Scene()
+    scene.begin()
+    failed = ended(1, outcome="error", status=[2, "no such order"])
+    failed["span"]["attributes"] = {"error.type": "KeyError"}
+    (finished,) = scene.record(failed)
+    assert finished.invocation is not None
+    assert finished.invocation[1:4] == ("error", "KeyError", "no such order")
+
+
+@pytest.mark.parametrize(
+    ("reason", "gone", "done", "outcome", "error_type", "end"),
+    [
+        ("timeout", False, None, "timeout", "timeout", NOW + 3 * SECOND),
+        ("timeout", False, ("timeout", "", NOW + 3 * SECOND + 7), "timeout", "timeout", NOW + 3 * SECOND + 7),
+        ("failure", True, None, "crash", "Runtime.ExitError", NOW + SECOND),
+        ("failure", False, ("error", "Runtime.OutOfMemory", NOW + 5), "crash", "Runtime.OutOfMemory", NOW + 5),
+        ("releasefail", True, None, "crash", "Runtime.ExitError", NOW + SECOND),
+        ("spindown", False, None, "crash", "Runtime.ExitError", NOW + SECOND),
+    ],
+)
+def test_an_invocation_that_never_came_back_is_closed_as_what_ended_it(
+    reason: str, gone: bool, done: Any, outcome: str, error_type: str, end: int
+) -> None:
+    scene = Scene()
+    scene.invoked()
+    scene.begin(records=[span(5, name="orders process")])
+    if gone:
+        scene.completer.gone()
+        scene.now += 5
+    if done:
+        assert scene.completer.telemetry(RuntimeDone("other", "timeout", "", 1)) == []
+        finished = scene.completer.telemetry(RuntimeDone("r1", *done))
+    else:
+        finished = scene.shutdown(reason)
+    (closed,) = finished
+    assert closed.invocation is not None
+    assert (closed.invocation.outcome, closed.invocation.error_type) == (outcome, error_type)
+    assert [each.name for each in closed.spans] == ["shipping", "orders process"]
+    for each in closed.spans:
+        assert (each.end, each.status, each.attributes["error.type"]) == (end, 2, error_type)
+        assert each.status_message
+    assert scene.shutdown(reason) == []
+
+
+def test_past_its_deadline_an_invocation_timed_out_even_if_the_environment_merely_goes() -> None:
+    scene = Scene()
+    scene.begin()
+    scene.now = NOW + 10 * SECOND
+    (closed,) = scene.shutdown("spindown")
+    assert closed.invocation is not None
+    assert closed.invocation.outcome == "timeout"
+    assert closed.spans[0].end == NOW + 3 * SECOND
+
+
+def test_the_end_of_an_invocation_that_was_closed_already_counts_no_more() -> None:
+    scene = Scene()
+    scene.begin()
+    scene.shutdown("timeout")
+    assert scene.record(ended(1)) == []
+
+
+def test_a_failed_initialisation_is_the_invocations_failure() -> None:
+    scene = Scene()
+    error = {
+        "v": 1,
+        "type": "init_error",
+        "resource": {"faas.name": "shipping"},
+        "error_type": "Runtime.ImportModuleError",
+        "message": "No module named 'orders'",
+        "start": NOW - 50,
+        "end": NOW + 50,
+    }
+    scene.record(error)
+    scene.invoked()
+    (made,) = scene.shutdown("failure")
+    assert made.invocation is not None
+    assert made.invocation[:4] == ("r1", "init_error", "Runtime.ImportModuleError", "No module named 'orders'")
+    assert (made.spans[0].name, made.spans[0].trace_id.hex()) == ("shipping", TRACE)
+    scene = Scene()
+    scene.record(error)
+    (made,) = scene.shutdown("spindown")
+    assert (made.spans[0].name, made.spans[0].start, made.spans[0].end) == ("init", NOW - 50, NOW + 50)
+    scene = Scene()
+    scene.record(error, seen=True)
+    assert scene.shutdown("spindown") == [], "told by an earlier generation"
+
+
+def test_telemetry_tells_of_a_crash_before_the_tracer_was_attached() -> None:
+    scene = Scene()
+    scene.invoked()
+    assert scene.completer.wants_error_type == "r1"
+    (made,) = scene.completer.telemetry(RuntimeDone("r1", "error", "Runtime.ExitError", NOW + 9))
+    assert made.invocation is not None
+    assert (made.invocation.error_type, made.spans[0].end) == ("Runtime.ExitError", NOW + 9)
+    assert scene.shutdown("failure") == []
+
+
+def test_telemetry_that_calls_a_raised_exception_a_success_changes_nothing() -> None:
+    scene = Scene()
+    scene.begin()
+    assert scene.completer.telemetry(RuntimeDone("r1", "success", "", NOW)) == []
+    assert scene.completer.telemetry(Report("r1", "error", "Runtime.ExitError", 0, NOW)) == []
+    assert len(scene.record(ended(1))) == 1
+
+
+def test_on_managed_instances_a_report_closes_one_of_many() -> None:
+    scene = Scene(managed=True)
+    scene.begin(1, "r1", pid=1)
+    scene.begin(2, "r2", pid=2)
+    (closed,) = scene.completer.telemetry(Report("r2", "error", "Runtime.ExitError", 0, NOW + 7))
+    assert closed.invocation is not None
+    assert closed.invocation.request_id == "r2"
+    assert [each.request_id for each in scene.completer.opened] == ["r1"]
+
+
+def test_an_end_that_was_lost_is_not_called_a_failure() -> None:
+    scene = Scene()
+    scene.begin(1)
+    (closed,) = scene.record(begin(2, "r2", deadline_ms=DEADLINE_MS))
+    assert closed.invocation is not None
+    assert (closed.invocation.outcome, closed.invocation.failed) == ("unknown", False)
+    assert closed.spans[0].status == 0
+
+
+def test_a_beginning_of_another_process_shows_that_the_one_before_died() -> None:
+    scene = Scene()
+    scene.begin(1, pid=17)
+    later = begin(2, "r2", pid=18, deadline_ms=DEADLINE_MS)
+    later["span"]["start"] = NOW + SECOND
+    (closed,) = scene.record(later)
+    assert closed.invocation is not None
+    assert (closed.invocation.outcome, closed.spans[0].end) == ("crash", NOW + SECOND)
+
+
+def test_what_an_earlier_generation_left_open_is_closed_and_the_present_invocation_is_not() -> None:
+    scene = Scene()
+    old = decode(begin(1, "r0", deadline_ms=NOW // 10**6 - 5000))
+    assert isinstance(old, Begin)
+    scene.completer.resume([old], ["00000000000000ff"], None)
+    event = Invoke("r1", ARN, DEADLINE_MS + 1, "", NOW)
+    scene.completer.invoked(event)
+    scene.record(begin(255, "closed already", deadline_ms=DEADLINE_MS))
+    retried = begin(3, "r1", deadline_ms=NOW // 10**6 - 9000, pid=17)
+    finished = scene.record(retried)
+    finished += scene.begin(4, "r1", pid=18)
+    finished += scene.completer.settle(event)
+    assert [each.spans[0].span_id[-1] for each in finished] == [1, 3]
+    assert all(each.invocation and each.invocation.outcome == "timeout" for each in finished)
+    assert [each.span.span_id[-1] for each in scene.completer.opened] == [4]
+
+
+@pytest.mark.parametrize(
+    ("header", "root"),
+    [
+        (f"Root=1-{TRACE[:8]}-{TRACE[8:]};Sampled=0", TRACE),
+        (f"Self=1-a-b; Root=1-{TRACE[:8]}-{TRACE[8:]}", TRACE),
+        ("", ""),
+        ("Root=2-00000000-000000000000000000000001", ""),
+        ("Root=1-xyz", ""),
+        ("Root=1-" + "0" * 8 + "-" + "0" * 24, ""),
+        ("Root=1-" + "é" * 32, ""),
+    ],
+)
+def test_the_root_of_a_trace_header_is_the_trace_id(header: str, root: str) -> None:
+    assert xray_root(header).hex() == root
