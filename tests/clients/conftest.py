@@ -94,7 +94,14 @@ class Wire:
         options.setdefault("config", Config(retries={"max_attempts": 2, "mode": "standard"}))
         self.client = session().client(service, **options)
         self.requests = []
-        self._answers = list(answers) or [(200, {}, b"{}")]
+        # Older botocores speak the query protocol with SQS.
+        results = "".join(f"<{name}Result/>" for name in ("SendMessage", "SendMessageBatch", "ReceiveMessage"))
+        empty = (
+            f"<Response>{results}</Response>".encode()
+            if self.client.meta.service_model.metadata["protocol"] == "query"
+            else b"{}"
+        )
+        self._answers = list(answers) or [(200, {}, empty)]
         self.client.meta.events.register("before-send.*.*", self._send)
 
     def _send(self, request, **_):

@@ -106,21 +106,29 @@ def test_retries_are_one_span_that_counts_them(wire, recorded, monkeypatch):
 def test_the_tables_of_batches_and_transactions_are_named(wire, recorded):
     dynamodb = wire("dynamodb").client
     key = {"id": {"S": "PRIVATE"}}
-    dynamodb.batch_get_item(RequestItems={"b": {"Keys": [key]}, "a": {"Keys": [key]}})
+    dynamodb.batch_get_item(RequestItems={"bbb": {"Keys": [key]}, "aaa": {"Keys": [key]}})
     dynamodb.transact_write_items(
         TransactItems=[
-            {"Put": {"TableName": "arn:aws:dynamodb:r:1:table/c", "Item": key}},
-            {"Delete": {"TableName": "c", "Key": key}},
+            {"Put": {"TableName": "arn:aws:dynamodb:r:1:table/ccc", "Item": key}},
+            {"Delete": {"TableName": "ccc", "Key": key}},
         ]
     )
     dynamodb.execute_statement(Statement="SELECT * FROM d WHERE id = 'PRIVATE'")
     batch, transaction, statement = recorded.spans
-    assert batch.attributes["aws.dynamodb.table_names"] == ["b", "a"]
+    assert batch.attributes["aws.dynamodb.table_names"] == ["bbb", "aaa"]
     assert "db.collection.name" not in batch.attributes
-    assert transaction.attributes["aws.dynamodb.table_names"] == ["c"]
-    assert transaction.attributes["db.collection.name"] == "c"
+    assert transaction.attributes["aws.dynamodb.table_names"] == ["ccc"]
+    assert transaction.attributes["db.collection.name"] == "ccc"
     assert "aws.dynamodb.table_names" not in statement.attributes
     assert "PRIVATE" not in json.dumps(recorded.records)
+
+
+def test_receiving_nothing_is_a_call_that_received_none(wire, recorded):
+    wire("sqs").client.receive_message(QueueUrl="https://sqs/1/orders")
+    (span,) = recorded.spans
+    assert span.name == "receive orders"
+    assert span.attributes["messaging.batch.message_count"] == 0
+    assert "messaging.message.id" not in span.attributes
 
 
 def test_events_for_two_buses_have_no_single_destination(wire, recorded):
@@ -136,13 +144,15 @@ def test_events_for_two_buses_have_no_single_destination(wire, recorded):
 
 def test_a_call_is_the_child_of_the_span_around_it_and_is_current_while_it_runs(wire, recorded):
     outer = spans.start_span("outer")
-    token = spans.activate(outer)
     seen = []
-    sqs = wire("sqs").client
-    sqs.meta.events.register("before-call.sqs.ListQueues", lambda **_: seen.append(spans.current_span()))
-    sqs.list_queues()
-    assert spans.current_span() is outer
-    spans.restore(token)
+    dynamodb = wire("dynamodb").client
+    dynamodb.meta.events.register("before-call.dynamodb.ListTables", lambda **_: seen.append(spans.current_span()))
+    token = spans.activate(outer)
+    try:
+        dynamodb.list_tables()
+        assert spans.current_span() is outer
+    finally:
+        spans.restore(token)
     (call,) = recorded.spans
     assert call.parent_id == outer.context.span_id
     assert call.context.trace_id == outer.context.trace_id
@@ -200,7 +210,7 @@ def corpus():
         ("a client context of a wrong type", "lambda", lambda c: c.invoke(FunctionName="none", ClientContext={"a": 1})),
         ("no table", "dynamodb", lambda c: c.get_item(TableName="none", Key={"id": {"S": "1"}})),
         ("no bucket", "s3", lambda c: c.get_object(Bucket="none", Key="k")),
-        ("a page", "s3", lambda c: list(c.get_paginator("list_buckets").paginate())),
+        ("a page", "dynamodb", lambda c: list(c.get_paginator("list_tables").paginate())),
         (
             "a waiter",
             "s3",

@@ -31,7 +31,8 @@ ORDERS = {
     "deleted and imported again": "import hoptrace.clients as c; c.install(); import botocore.client, sys;"
     " del sys.modules['botocore.client']; import botocore.client",
     "wrapt's hook before": "import wrapt;"
-    " wrapt.register_post_import_hook(lambda m: print('theirs'), 'botocore.client'); import hoptrace.clients as c; c.install(); import boto3",
+    " wrapt.register_post_import_hook(lambda m: print('theirs'), 'botocore.client');"
+    " import hoptrace.clients as c; c.install(); import boto3",
     "wrapt's hook after": "import hoptrace.clients as c; c.install(); import wrapt;"
     " wrapt.register_post_import_hook(lambda m: print('theirs'), 'botocore.client'); import boto3",
     "loaded lazily": """

@@ -26,6 +26,11 @@ def install() -> None:
         _watch.start()
 
 
+def installed() -> bool:
+    """Whether libraries are patched, or will be when they are imported."""
+    return _watch is not None
+
+
 def uninstall() -> None:
     """Take every patch back and stop watching; never raises."""
     global _watch

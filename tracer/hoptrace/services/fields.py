@@ -60,8 +60,10 @@ def count(found: list[object]) -> object:
 
 
 def length(found: list[object]) -> object:
-    """How long the list is, zero too."""
-    return len(found[0]) if found and isinstance(found[0], list | tuple) else None
+    """How long the list is; botocore leaves an empty one out of some answers."""
+    if not found:
+        return 0
+    return len(found[0]) if isinstance(found[0], list | tuple) else None
 
 
 def name(found: list[object]) -> object:
