@@ -194,10 +194,10 @@ def build(output: Path, pythons: list[str], arch: str, allow_missing: bool) -> d
 
 
 def _version() -> str:
-    text = (package("hoptrace") / "__init__.py").read_text()
+    text = (package("hoptrace") / "version.py").read_text()
     found = re.search(r'__version__ = "([^"]+)"', text)
     if found is None:
-        raise BuildError("hoptrace/__init__.py names no version")
+        raise BuildError("hoptrace/version.py names no version")
     return found.group(1)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoptrace import carriers
-from hoptrace.context import SpanContext, format_traceparent
+from hoptrace.spans.context import SpanContext, format_traceparent
 from hoptrace.jsontext import set_member
 from hoptrace.shape import Shape
 

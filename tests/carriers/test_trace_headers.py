@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from hoptrace.context import (
+from hoptrace.spans.context import (
     SpanContext,
     format_traceparent,
     format_xray,

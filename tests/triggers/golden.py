@@ -6,7 +6,7 @@ from typing import Any
 
 from scenarios import PRODUCER, SECOND
 
-from hoptrace.context import SpanContext
+from hoptrace.spans.context import SpanContext
 from hoptrace.triggers import Arrival
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "events"

@@ -11,7 +11,7 @@ from hoptrace.carriers import (
     inject_sqs_batch,
     inject_sqs_entry,
 )
-from hoptrace.context import SpanContext, format_traceparent
+from hoptrace.spans.context import SpanContext, format_traceparent
 
 PRODUCER = SpanContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1, "vendor=1", remote=True)
 SECOND = SpanContext("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", 1, "", remote=True)

@@ -11,6 +11,8 @@ Attach the layer and nothing else is needed; where there is no layer, decorate t
 
 from __future__ import annotations
 
+from .version import __version__
+
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["__version__", "current_span", "trace"]
-
-__version__ = "0.1.0"
 
 
 def trace(handler: _Handler) -> _Handler:

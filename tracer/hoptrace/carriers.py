@@ -8,7 +8,8 @@ What is read is another's input, so it is read through `Shape`.
 
 import json
 
-from hoptrace.context import (
+from hoptrace.shape import Shape, as_text, walk
+from hoptrace.spans.context import (
     SpanContext,
     format_traceparent,
     format_xray,
@@ -16,7 +17,6 @@ from hoptrace.context import (
     parse_xray,
     parse_xray_root,
 )
-from hoptrace.shape import Shape, as_text, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -50,7 +50,8 @@ def lay_out(arrival: Arrival, name: str, now: int, request_id: str, root: str | 
     single = len(arrival.records) == 1
     traces = {record.context.trace_id for record in records if record.context is not None}
     of_one_trace = len(traces) == 1 and all(record.context is not None for record in records)
-    trace_id = next(iter(traces)) if of_one_trace else root or new_trace_id()
+    carried = records[0].root if single else ""
+    trace_id = next(iter(traces)) if of_one_trace else carried or root or new_trace_id()
     invocation = Span(name, SERVER, SpanContext(trace_id, new_span_id()), "", now, request_id)
     lineage = Lineage(invocation)
     of_batch = arrival.partial_failures or len(records) > 1
@@ -76,12 +77,11 @@ def _hops(
     for hop in hops:
         state = upstream.trace_state if upstream else ""
         context = SpanContext(upstream.trace_id if upstream else trace_id, new_span_id(), 1, state)
-        # The sender's clock is not ours: a message cannot have waited less than no time.
-        start = min(hop.start_ns, now)
+        start, end = hop.times(now)
         span = Span(hop.name, INTERNAL, context, upstream.span_id if upstream else "", start, request_id)
         span.set_attributes(hop.attributes)
         span.attributes["hoptrace.hop"] = True
-        span.end_time = max(start, min(hop.end_ns if hop.end_ns is not None else now, now))
+        span.end_time = end
         lineage.hops.append(span)
         upstream = context
     return upstream
@@ -91,9 +91,7 @@ def _record(record: Record, invocation: Span, upstream: SpanContext | None, now:
     """A record's own CONSUMER span: in its producer's trace, or inside the invocation when it came alone."""
     parent = upstream or invocation.context
     context = SpanContext(parent.trace_id, new_span_id(), 1, parent.trace_state)
-    destination = record.attributes.get("messaging.destination.name")
-    name = f"process {destination}" if destination else "process"
-    span = Span(name, CONSUMER, context, parent.span_id, now, invocation.request_id)
+    span = Span(record.name or "process", CONSUMER, context, parent.span_id, now, invocation.request_id)
     span.set_attributes(record.attributes)
     if parent is not invocation.context:
         span.links.append(Link(invocation.context))

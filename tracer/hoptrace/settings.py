@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from .guard import say
+from .version import __version__
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -144,8 +145,6 @@ def _integer(environ: Mapping[str, str], names: tuple[str, ...], default: int) -
 
 def _resource(environ: Mapping[str, str]) -> dict[str, object]:
     """The resource by OpenTelemetry's "AWS Lambda" and "Cloud" resource conventions."""
-    from . import __version__
-
     found: dict[str, object] = {
         "telemetry.sdk.name": "hoptrace",
         "telemetry.sdk.language": "python",

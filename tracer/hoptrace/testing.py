@@ -1,10 +1,10 @@
-"""For tests of functions and of hoptrace itself: a recorder, a clock that is moved by hand, and Lambda's context object.
+"""For tests of functions and of hoptrace itself: a recorder, a clock moved by hand, Lambda's context object.
 
-    from hoptrace.testing import LambdaContext, recorder
+from hoptrace.testing import LambdaContext, recorder
 
-    with recorder() as recorded:
-        handler({"Records": []}, LambdaContext())
-    assert [span.name for span in recorded.spans] == ["my-function"]
+with recorder() as recorded:
+    handler({"Records": []}, LambdaContext())
+assert [span.name for span in recorded.spans] == ["my-function"]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pathlib
 import tempfile
 import time
 
-from . import entry, guard, settings
+from . import clients, entry, guard, settings
 from .spans import Span, on_end
 
 TYPE_CHECKING = False
@@ -53,7 +53,8 @@ class Recorder:
 def recorder(environ: Mapping[str, str] | None = None) -> Iterator[Recorder]:
     """Record what is traced inside the block, in a fresh session of its own; errors of hoptrace itself are raised.
 
-    Handlers decorated before the block keep the session that they were decorated in.
+    Handlers decorated before the block keep the session that they were decorated in. Libraries that the block had
+    patched are as before after it.
 
     Args:
         environ: the environment that the settings are read from; by default an empty one.
@@ -62,6 +63,7 @@ def recorder(environ: Mapping[str, str] | None = None) -> Iterator[Recorder]:
         run_dir = pathlib.Path(folder) / "run"
         recorded = Recorder(run_dir)
         knobs = settings.Settings({"HOPTRACE_RUN_DIR": str(run_dir), **(environ or {})})
+        patched = clients.installed()
         before_session, loud = entry.replace_session(None), guard.LOUD
         settings.use(knobs)
         guard.LOUD = True
@@ -83,6 +85,8 @@ def recorder(environ: Mapping[str, str] | None = None) -> Iterator[Recorder]:
             entry.replace_session(before_session)
             if session is not None:
                 session.close()
+            if not patched:
+                clients.uninstall()
 
 
 class LambdaContext:

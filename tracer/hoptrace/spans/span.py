@@ -217,8 +217,6 @@ def on_end(sink: Callable[[Span], None] | None) -> Callable[[Span], None]:
 def _attribute(value: object, length: int) -> object | None:
     """What OTLP can carry of a value, or `None`."""
     kind = type(value)
-    if kind is str:
-        return value[:length]  # type: ignore[index]
     if kind is bool or kind is int:
         return value
     if kind is float:

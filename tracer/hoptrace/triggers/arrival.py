@@ -1,7 +1,7 @@
 """What woke the function, in one shape for every trigger: an arrival, its records, and the hops that each came by."""
 
-from hoptrace.context import SpanContext
 from hoptrace.shape import Shape
+from hoptrace.spans.context import SpanContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

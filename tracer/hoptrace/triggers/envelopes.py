@@ -8,8 +8,8 @@ most `_MOST_CHARACTERS` of it: the user's own code will parse the same text agai
 import json
 
 from hoptrace.carriers import RESERVED_KEY, extract_eventbridge, extract_reserved, extract_sns
-from hoptrace.context import SpanContext
 from hoptrace.shape import Shape
+from hoptrace.spans.context import SpanContext
 from hoptrace.triggers.arrival import Hop, from_iso, from_ms, is_coarse, is_event, last_of_arn, latest_of
 
 _MOST_CHARACTERS = 2 * 1024 * 1024
