@@ -1,6 +1,7 @@
 """The command `hoptrace`: what it says when something is missing or wrong, and the exit code it ends with."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,10 +21,10 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(hoptrace, arguments)
 
 
-def test_without_the_local_extra_one_line_says_what_to_install() -> None:
+def test_without_the_local_extra_one_line_says_what_to_install(tmp_path: Path) -> None:
     """An interpreter without site-packages stands for an environment that has plain hoptrace."""
-    local = Path(cli.__file__).parents[2]
-    code = f"import sys; sys.path.insert(0, {str(local)!r}); from hoptrace_local.cli import main; main()"
+    shutil.copytree(Path(cli.__file__).parents[1], tmp_path / "hoptrace_local")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from hoptrace_local.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=20, check=False
     )
