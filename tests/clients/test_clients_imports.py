@@ -227,6 +227,30 @@ def test_a_spec_that_was_only_looked_up_reads_compares_and_pickles_like_the_orig
     assert thawed == plain
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_another_hook_that_asks_all_finders_again_makes_no_second_patch(place, watched, monkeypatch):
+    class Asking:
+        """As other hooks find their modules: by asking everybody, once more, from inside a finder."""
+
+        asking = False
+
+        def find_spec(self, fullname, path=None, target=None):
+            if fullname != "mod_f" or self.asking:
+                return None
+            self.asking = True
+            try:
+                return importlib.util.find_spec(fullname)
+            finally:
+                self.asking = False
+
+    watched("mod_f", "x = 1")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path[:place], Asking(), *sys.meta_path[place:]])
+    import mod_f
+
+    assert watched.patched == [mod_f]
+    assert type(mod_f.__spec__.loader) is importlib.machinery.SourceFileLoader
+
+
 def test_a_watch_that_was_stopped_patches_nothing_any_more(watched):
     watch = watched("mod_e", "x = 1")
     spec = importlib.util.find_spec("mod_e")

@@ -35,7 +35,7 @@ def sqs_batch(params: Params, context: SpanContext) -> Params:
 
 def sns_message(params: Params, context: SpanContext) -> Params:
     """`Publish`, to a topic only: a text message or a push has no consumer that could read attributes."""
-    if False:
+    if "PhoneNumber" in params or not is_topic(params.get("TopicArn") or params.get("TargetArn")):
         return params
     return _params(params, inject_sns_entry(params, context))
 
