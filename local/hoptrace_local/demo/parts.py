@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("hoptrace", "hoptrace_collector")
+KEPT = 5
+"""How many built layers stay in the cache."""
 INGREDIENTS = ("opentelemetry-proto", "protobuf", "wrapt")
 
 
@@ -78,6 +80,8 @@ def layer(cache: Path | None = None, timeout: float = 240.0) -> Path:
             last = "\n".join(done.stdout.splitlines()[-10:])
             raise RuntimeError(f"{builder} ended with exit code {done.returncode}\n{last}")
         unfinished.replace(target)
+        for old in sorted(folder.glob("hoptrace-layer-*.zip"), key=lambda zip_: -zip_.stat().st_mtime)[KEPT:]:
+            old.unlink(missing_ok=True)
     finally:
         unfinished.unlink(missing_ok=True)
     return target
