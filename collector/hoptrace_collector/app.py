@@ -15,7 +15,8 @@ from hoptrace_collector.settings import Settings, from_environment
 
 __all__ = ["main"]
 
-DEFAULT_TELEMETRY_PORT = 4319
+# Between two flushes where no event tells that an invocation is over, in seconds.
+IDLE_EVERY = 1.0
 
 
 class Arguments(NamedTuple):
@@ -26,7 +27,7 @@ class Arguments(NamedTuple):
     events: tuple[str, ...] = ()
     rung: bool = False
     registration: str = ""
-    telemetry_port: int = DEFAULT_TELEMETRY_PORT
+    telemetry_port: int = 0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,8 +38,10 @@ def main(argv: Sequence[str]) -> int:
     `--registration JSON`, `--telemetry-port N`.
     """
     counters = Counters()
-    arguments = _arguments(argv)
     settings, complaints = from_environment()
+    arguments = _arguments(argv)
+    if not arguments.telemetry_port:
+        arguments = arguments._replace(telemetry_port=settings.telemetry_port)
     for complaint in complaints:
         counters.say(complaint, complaint)
     try:
@@ -50,9 +53,9 @@ def main(argv: Sequence[str]) -> int:
         _register(client, arguments, counters)
     events = [event for event in map(_event, arguments.events) if event is not None]
     collector, bell = _collector(settings, arguments, events[:-1], counters)
-    Lifecycle(
-        client, bell, collector, counters, idle_every=settings.flush_interval if settings.managed_instances else None
-    ).run(events[-1] if events else None, rung=arguments.rung)
+    idle_every = (settings.flush_interval or IDLE_EVERY) if settings.managed_instances else None
+    life = Lifecycle(client, bell, collector, counters, idle_every=idle_every)
+    life.run(events[-1] if events else None, rung=arguments.rung)
     return 0
 
 
@@ -134,7 +137,7 @@ def _arguments(argv: Sequence[str]) -> Arguments:
         events=tuple(values.get("--event", ())),
         rung=rung,
         registration=last("--registration", ""),
-        telemetry_port=int(port) if port.isascii() and port.isdigit() else DEFAULT_TELEMETRY_PORT,
+        telemetry_port=int(port) if port.isascii() and port.isdigit() else 0,
     )
 
 

@@ -99,6 +99,7 @@ class Collector:
             Sender(settings.metrics, "metrics", now=time.time), Backoff(clock, _random), counters, clock=clock
         )
         self._metrics_due = clock() + settings.metric_interval
+        self._flush_due = 0.0
         self._alerts = self._make_alerts(settings, counters, clock)
         self._resume(cursor)
 
@@ -135,7 +136,13 @@ class Collector:
         self._hear()
 
     def flush(self, deadline: float) -> None:
-        """Send after an invocation, within the time that a user has agreed to pay for."""
+        """Send after an invocation, within the time that a user has agreed to pay for.
+
+        Between two flushes that the user wants further apart everything is safe in the records file.
+        """
+        if self._clock() < self._flush_due:
+            return
+        self._flush_due = self._clock() + self._settings.flush_interval
         deadline = min(deadline, self._clock() + self._settings.flush_timeout)
         self._deliver(deadline)
         self._traces.flush(deadline)

@@ -84,7 +84,8 @@ class Settings(NamedTuple):
     metrics: Otlp = Otlp()
     metric_interval: float = 60.0
     flush_timeout: float = 2.0
-    flush_interval: float = 1.0
+    flush_interval: float = 0.0
+    telemetry_port: int = 4319
     queue_bytes: int = 8 * 1024 * 1024
     alert_bus: str = ""
     eventbridge: Url | None = None
@@ -124,7 +125,8 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         metrics=_otlp(env, get, "METRICS"),
         metric_interval=get.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
         flush_timeout=get.milliseconds("HOPTRACE_FLUSH_TIMEOUT", 2_000),
-        flush_interval=get.milliseconds("HOPTRACE_FLUSH_INTERVAL", 1_000),
+        flush_interval=get.milliseconds("HOPTRACE_FLUSH_INTERVAL", 0, least=0),
+        telemetry_port=get.whole("HOPTRACE_TELEMETRY_PORT", 4319, least=1, most=65_535),
         queue_bytes=get.whole("HOPTRACE_QUEUE_BYTES", 8 * 1024 * 1024, least=64 * 1024),
         alert_bus=bus,
         eventbridge=_eventbridge(env, get, region) if bus else None,
@@ -206,17 +208,17 @@ class _Getter:
             self._complaints.append(f"{name}={text[:40]!r} is not {wanted}; the default is used")
             return default
 
-    def whole(self, name: str, default: int, least: int = 0) -> int:
+    def whole(self, name: str, default: int, least: int = 0, most: int = 2**53) -> int:
         def parse(text: str) -> int:
-            if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
+            if not (text.isascii() and text.isdigit() and len(text) < 19 and least <= int(text) <= most):
                 raise ValueError
             return int(text)
 
-        return self._parsed(name, default, parse, f"a whole number of at least {least}")
+        return self._parsed(name, default, parse, f"a whole number from {least} to {most}")
 
-    def milliseconds(self, name: str, default: int) -> float:
+    def milliseconds(self, name: str, default: int, least: int = 1) -> float:
         """Return seconds; the variable is a whole number of milliseconds, as OpenTelemetry says of every duration."""
-        return self.whole(name, default, least=1) / 1000.0
+        return self.whole(name, default, least=least, most=2**31 - 1) / 1000.0
 
     def url(self, name: str) -> Url | None:
         text = self._env.get(name, "").strip()

@@ -361,3 +361,23 @@ def test_without_an_endpoint_one_line_says_so_and_what_is_dropped_is_counted(run
         host.shut_down()
         log = collector.end()
     assert log.splitlines() == ["hoptrace: OTEL_EXPORTER_OTLP_ENDPOINT is not set: spans and metrics go nowhere"]
+
+
+def test_with_a_flush_interval_invocations_are_sent_together(run_dir: Path) -> None:
+    with (
+        Lambda() as host,
+        Backend() as backend,
+        tracer_bell(run_dir) as ring,
+        Collector(host, run_dir, OTEL_EXPORTER_OTLP_ENDPOINT=backend.url, HOPTRACE_FLUSH_INTERVAL="60000") as collector,
+    ):
+        host.wait_for_next()
+        for number in range(1, 5):
+            host.invoke(f"r{number}")
+            write(run_dir, begin(number, f"r{number}"), ended(number, f"r{number}"))
+            ring()
+            host.wait_for_next()
+        assert len(spans_of(backend)) == 1
+        host.shut_down()
+        collector.end()
+    assert [posted.path for posted in backend.requests] == ["/v1/traces", "/v1/traces", "/v1/metrics"]
+    assert len(spans_of(backend)) == 4
