@@ -1,15 +1,16 @@
-"""Cold starts with the layer attached, against none: the time from an invoke that finds no environment to its first response.
+"""Cold starts with the layer against none: from an invoke that finds no environment to its first response.
 
     python -m benchmarks.coldstart [--runs 25] [--cpus 1 --cpus 2] [--output build/bench/coldstart.json]
 
 Each run is a new environment of the local Lambda, started from nothing: extensions, runtime, handler, answer. Runs are
-interleaved (bare, attached, bare, …), so that a machine that slows down slows both; what counts is the ratio of the minima.
-One CPU stands for a function of up to 1,769 MB. Everything is pinned there, the local Lambda itself included.
+interleaved (bare, attached, bare, …), so that a machine that slows down slows both; what counts is the ratio of the
+minima. One CPU stands for a function of up to 1,769 MB. Everything is pinned there, the local Lambda itself included.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -106,9 +107,8 @@ def main() -> int:
         if options.python:
             command += ["--python", str(options.python)]
         # Only the child is pinned, before it starts a thread.
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, check=True, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, chosen)
-        )
+        pin = functools.partial(os.sched_setaffinity, 0, chosen)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT, preexec_fn=pin)
         results[str(count)] = json.loads(done.stdout)
     lines, kept = table(results)
     print("\n".join(lines))

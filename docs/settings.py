@@ -13,7 +13,7 @@ def page() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables of the function. A value that cannot be read gives one line in the log, and the default.",
+        "Environment variables of the function. A wrong value gives one line in the log, and the default.",
         "Besides these, Lambda's own variables and `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_EVENTBRIDGE` are honoured.",
         "",
         "| name | default | read by | meaning |",

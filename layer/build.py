@@ -2,10 +2,10 @@
 
     python layer/build.py --output dist/hoptrace-layer-x86_64.zip --python python3.12 --python python3.13
 
-The inputs are the sources, `requirements.txt` (hashes included) and the list of Pythons that bytecode is compiled for, with
-`unchecked-hash`: a layer is unpacked with changed times onto a read-only disk, where bytecode checked by time is compiled
-anew at each cold start. A Python that is missing fails the build unless `--allow-missing` is given; the manifest says which
-are in.
+The inputs are the sources, `requirements.txt` (hashes included) and the list of Pythons that bytecode is compiled for,
+with `unchecked-hash`: a layer is unpacked with changed times onto a read-only disk, where bytecode checked by time is
+compiled anew at each cold start. A Python that is missing fails the build unless `--allow-missing` is given; the
+manifest says which are in.
 """
 
 from __future__ import annotations
@@ -221,7 +221,8 @@ def main(argv: list[str] | None = None) -> int:
     digest = hashlib.sha256(output.read_bytes()).hexdigest()
     print(f"{output}: {size:,} bytes ({unpacked:,} unpacked), sha256 {digest[:16]}…")
     print(f"bytecode for {', '.join(map(str, manifest['bytecode']))}"  # type: ignore[arg-type]
-          + (f"; missing: {', '.join(manifest['bytecode_missing'])}" if manifest["bytecode_missing"] else ""))  # type: ignore[arg-type] # fmt: skip
+          + (f"; missing: {', '.join(manifest['bytecode_missing'])}" if manifest["bytecode_missing"] else ""))  # type:
+          ignore[arg-type] # fmt: skip
     if size > LIMIT:
         print(f"layer: larger than {LIMIT:,} bytes", file=sys.stderr)
         return 1

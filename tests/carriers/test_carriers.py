@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoptrace import carriers
-from hoptrace.spans.context import SpanContext, format_traceparent
 from hoptrace.jsontext import set_member
 from hoptrace.shape import Shape
+from hoptrace.spans.context import SpanContext, format_traceparent
 
 hexes = "0123456789abcdef"
 contexts = st.builds(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hoptrace_local.lambda_host import LambdaHostError
 from hoptrace_local.sink import OtlpSink
-
 from tests.support.functions import function
 
 WORK = """
