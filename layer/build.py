@@ -22,6 +22,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PLATFORMS = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
@@ -154,7 +155,7 @@ def write_zip(stage: Path, output: Path) -> None:
     part.replace(output)
 
 
-def build(output: Path, pythons: list[str], arch: str, allow_missing: bool) -> dict[str, object]:
+def build(output: Path, pythons: list[str], arch: str, allow_missing: bool) -> dict[str, Any]:
     """Write the layer; the manifest that is in it.
 
     Raises:
@@ -220,9 +221,8 @@ def main(argv: list[str] | None = None) -> int:
         unpacked = sum(info.file_size for info in archive.infolist())
     digest = hashlib.sha256(output.read_bytes()).hexdigest()
     print(f"{output}: {size:,} bytes ({unpacked:,} unpacked), sha256 {digest[:16]}…")
-    print(f"bytecode for {', '.join(map(str, manifest['bytecode']))}"  # type: ignore[arg-type]
-          + (f"; missing: {', '.join(manifest['bytecode_missing'])}" if manifest["bytecode_missing"] else ""))  # type:
-          ignore[arg-type] # fmt: skip
+    missing = ", ".join(manifest["bytecode_missing"])
+    print(f"bytecode for {', '.join(manifest['bytecode'])}" + (f"; missing: {missing}" if missing else ""))
     if size > LIMIT:
         print(f"layer: larger than {LIMIT:,} bytes", file=sys.stderr)
         return 1
