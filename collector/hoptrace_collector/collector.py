@@ -233,6 +233,8 @@ class Collector:
         self._completer.resume(begins, cursor.closed, cursor.origin)
         for origin, data in cursor.unsent:
             self._queue.put(Item(origin, data))
+        for body in cursor.metrics:
+            self._metric_flusher.put(body)
 
     def _remember(self) -> None:
         """Write down where the next generation goes on: at the oldest span of the file that has not been sent."""
@@ -255,6 +257,7 @@ class Collector:
             opened=tuple(begin.raw for begin in self._completer.opened),
             closed=tuple(self._completer.closed),
             unsent=tuple((item.origin, item.data) for item in lost),
+            metrics=self._metric_flusher.waiting,
         )
         if cursor == self._remembered:
             return

@@ -215,6 +215,16 @@ def test_what_an_earlier_generation_left_open_is_closed_and_the_present_invocati
     assert [each.span.span_id[-1] for each in scene.completer.opened] == [4]
 
 
+def test_what_an_earlier_generation_has_counted_is_sent_again_and_not_counted_again() -> None:
+    scene = Scene()
+    scene.record(begin(1, deadline_ms=DEADLINE_MS), seen=True)
+    assert scene.completer.opened == [], "it has ended, or stands among what was left open"
+    (finished,) = scene.record(ended(1), seen=True)
+    assert finished.invocation is None
+    assert [each.name for each in finished.spans] == ["shipping"]
+    assert dict(finished.origin.resource)["faas.name"] == "shipping"
+
+
 @pytest.mark.parametrize(
     ("header", "root"),
     [

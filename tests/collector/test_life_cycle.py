@@ -267,7 +267,8 @@ def test_what_could_not_be_sent_is_sent_by_the_next_generation_and_nothing_twice
             collector.end()
         second = sorted(int.from_bytes(span.span_id) for span in spans_of(backend))
         assert second == [2, 3]
-        assert "faas.timeouts" not in metrics_of(backend), "counted by the generation that saw it"
+        counted = metrics_of(backend)
+        assert (counted["faas.invocations"], counted["faas.timeouts"]) == (2, 1), "kept with the spans, counted once"
 
 
 def test_a_collector_that_was_killed_leaves_nothing_behind_that_is_lost(run_dir: Path) -> None:

@@ -34,6 +34,11 @@ class MetricFlusher:
         """Whether metrics go anywhere."""
         return self._sender.configured
 
+    @property
+    def waiting(self) -> tuple[bytes, ...]:
+        """What has not been sent, oldest first."""
+        return tuple(self._waiting)
+
     def put(self, body: bytes) -> None:
         """Add an encoded request; the oldest makes room."""
         if len(self._waiting) >= MOST_WAITING:

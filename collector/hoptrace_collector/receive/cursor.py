@@ -25,7 +25,7 @@ class Cursor(NamedTuple):
 
     `position` is where reading goes on, `seen_to` up to where metrics and alerts have taken notice, `origin` the last
     resource and scope, `opened` the begin records without an end, `closed` the ids (hex) of spans that were closed in
-    the function's stead, `unsent` encoded spans that are not in the file.
+    the function's stead, `unsent` encoded spans that are not in the file, `metrics` encoded requests.
     """
 
     position: Position = Position(0, 0)
@@ -34,6 +34,7 @@ class Cursor(NamedTuple):
     opened: tuple[dict[str, Any], ...] = ()
     closed: tuple[str, ...] = ()
     unsent: tuple[tuple[Origin, bytes], ...] = ()
+    metrics: tuple[bytes, ...] = ()
 
 
 def load(path: str) -> Cursor:
@@ -53,7 +54,7 @@ def save(path: str, cursor: Cursor) -> None:
         size += len(data)
         if size > UNSENT_LIMIT:
             break
-        unsent.append([_origin_json(origin), binascii.b2a_base64(data, newline=False).decode()])
+        unsent.append([_origin_json(origin), _to_text(data)])
     value = {
         "inode": cursor.position.inode,
         "offset": cursor.position.offset,
@@ -63,6 +64,7 @@ def save(path: str, cursor: Cursor) -> None:
         "open": cursor.opened,
         "closed": cursor.closed[-CLOSED_LIMIT:],
         "unsent": unsent,
+        "metrics": [_to_text(body) for body in cursor.metrics if len(body) <= UNSENT_LIMIT],
     }
     write_atomically(path, json.dumps(value).encode())
 
@@ -87,6 +89,7 @@ def _parsed(value: dict[str, Any]) -> Cursor:
         opened=tuple(item for item in _list(value.get("open")) if isinstance(item, dict)),
         closed=tuple(item for item in _list(value.get("closed")) if isinstance(item, str)),
         unsent=tuple(_unsent(_list(value.get("unsent")))),
+        metrics=tuple(binascii.a2b_base64(item) for item in _list(value.get("metrics")) if isinstance(item, str)),
     )
 
 
@@ -111,6 +114,10 @@ def _origin(value: Any) -> Origin | None:
         if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str):
             pairs.update(attributes({pair[0]: pair[1]}))
     return Origin.of(pairs, scope)
+
+
+def _to_text(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _list(value: Any) -> list[Any]:
