@@ -169,8 +169,9 @@ if [[ -p $bell ]]; then
 fi
 
 # The function died, is out of time, was never attached, or leaves too little time for Python's start: release the environment first.
+first=$body
 next
-if is_shutdown && [[ ! -s $run/records.jsonl ]]; then
-    [[ -p $bell ]] || exit 0
+if is_shutdown && [[ ! -p $bell && ${body,,} == *spindown* ]]; then
+    exit 0  # the tracer was never attached, and nothing went wrong
 fi
-become --event "$body"
+become --event "$first" --event "$body"

@@ -233,3 +233,16 @@ def test_a_full_disk_or_a_missing_folder_never_reaches_the_function(tmp_path: Pa
         assert desk.invoke({}) == {"ok": True}
         assert desk.invoke({}) == {"ok": True}
         assert any("hoptrace:" in line for line in desk.lines)
+
+
+def test_an_event_that_cannot_be_parsed_is_released_at_once_and_recorded_as_an_error(tmp_path: Path) -> None:
+    with function(tmp_path, HELLO, timeout=20.0) as desk:
+        desk.invoke({})
+        result = desk.host.invoke("f", b"{", request_id="00000000-0000-4000-8000-00000000000b")
+        desk.invoke({})
+        spans = desk.spans("f")
+    assert json.loads(result.payload)["errorType"] == "Runtime.UnmarshalError"
+    assert result.released_seconds < 10
+    assert [span["attributes"].get("error.type") for span in spans] == [None, "Runtime.UnmarshalError", None]
+    assert spans[1]["attributes"]["faas.invocation_id"].endswith("0b")
+    assert spans[1]["status"][0] == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from .spans import UNSET, Span
+from .version import __version__
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 PROTOCOL = 1
+SCOPE = ("hoptrace", __version__)
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False, default=str).encode
 
@@ -43,6 +45,7 @@ def begin_record(
             "pid": pid,
             "deadline": deadline,
             "resource": resource,
+            "scope": SCOPE,
             "span": as_dict(span),
             "records": [as_dict(record) for record in records],
         }

@@ -6,6 +6,7 @@ Every way in (the layer's `.pth`, the decorator) leads to `session()`, once.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 import time
@@ -43,7 +44,8 @@ class Session:
         self.invocations = Invocations(
             knobs, self.outbox, started=self.started, in_lambda=self.in_lambda, over=self._over
         )
-        self._owes_ring = False
+        self.owes_ring = False
+        self.request: Any = None
 
     def emit(self, span: Span) -> None:
         """Where every ended span goes."""
@@ -51,15 +53,28 @@ class Session:
             self.outbox.write(encode.span_record(span))
 
     def _over(self) -> None:
-        self._owes_ring = True
+        self.owes_ring = True
         if not self.rings_at_next:
             self.ring()
 
     def ring(self) -> None:
         """Wake the collector, once for each invocation that has come back."""
-        if self._owes_ring and self.bell is not None:
-            self._owes_ring = False
+        if self.owes_ring and self.bell is not None:
+            self.owes_ring = False
             self.bell.ring()
+
+    def error_posted(self, request_id: Any = None, error: Any = None) -> None:
+        """The runtime client is about to report an error of an invocation."""
+        request = self.request
+        if request is None or request.invoke_id != request_id or not isinstance(error, str):
+            return
+        self.invocations.unreached(
+            request_id,
+            str(request.invoked_function_arn or ""),
+            int(request.deadline_time_in_ms or 0),
+            _member(error, "errorType"),
+            _member(error, "errorMessage"),
+        )
 
     def close(self) -> None:
         """Give the descriptors back; for tests."""
@@ -175,6 +190,9 @@ def _watch_runtime() -> None:
             kind.wait_next_invocation = _ringing(wait)
         if found is not None:
             found.rings_at_next = True
+        post = getattr(kind, "post_invocation_error", None)
+        if post is not None and not getattr(post, _MARK, False):
+            kind.post_invocation_error = _noting_errors(post)
 
 
 def _ringing(wait: Callable[..., Any]) -> Callable[..., Any]:
@@ -184,10 +202,30 @@ def _ringing(wait: Callable[..., Any]) -> Callable[..., Any]:
         if found is not None:
             with guard("entry.ring"):
                 found.ring()
-        return wait(*arguments, **named)
+        event = wait(*arguments, **named)
+        if found is not None:
+            # Owed for every event: one that cannot be parsed never reaches the handler.
+            found.owes_ring = True
+            found.request = event
+        return event
 
     setattr(wait_next_invocation, _MARK, True)
     return wait_next_invocation
+
+
+def _noting_errors(post: Callable[..., Any]) -> Callable[..., Any]:
+    """The runtime client's report of an error; one whose handler was never called is recorded here."""
+
+    @functools.wraps(post)
+    def post_invocation_error(*arguments: Any, **named: Any) -> Any:
+        found = _session
+        if found is not None:
+            with guard("entry.error"):
+                found.error_posted(*arguments[1:3])
+        return post(*arguments, **named)
+
+    setattr(post_invocation_error, _MARK, True)
+    return post_invocation_error
 
 
 def _without_our_frames(extract: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
@@ -201,6 +239,11 @@ def _without_our_frames(extract: Callable[[Any], list[Any]]) -> Callable[[Any], 
 
     setattr(extract_traceback, _MARK, True)
     return extract_traceback
+
+
+def _member(text: str, name: str) -> str:
+    value = json.loads(text).get(name)
+    return value if isinstance(value, str) else ""
 
 
 def process_start() -> int:

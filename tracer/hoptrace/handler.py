@@ -74,6 +74,7 @@ class Invocations:
         self._ordinal = 0
         self._lock = threading.Lock()
         self._active: dict[str, int] = {}
+        self._begun_last = ""
 
     def ready(self) -> None:
         """The handler is loaded; what follows until the first event is not initialisation."""
@@ -93,7 +94,16 @@ class Invocations:
                 self._ordinal += 1
                 ordinal = self._ordinal
                 self._active[request_id] = ordinal
-            return self._begun(event, context, request_id, ordinal)
+            self._begun_last = request_id
+            return self._begun(
+                triggers.identify(event, context),
+                _text(context, "function_name"),
+                request_id,
+                _text(context, "invoked_function_arn"),
+                _text(context, "function_version"),
+                _deadline(context, self._clock()),
+                ordinal,
+            )
         return None
 
     def succeed(self, invocation: Invocation | None, result: Any) -> None:
@@ -116,13 +126,40 @@ class Invocations:
             invocation.span.record_exception(error)
         self._ended(invocation, "error")
 
+    def unreached(self, request_id: str, arn: str, deadline: int, error_type: str, message: str) -> None:
+        """Record an invocation that failed before the handler was called: its event could not be parsed.
+
+        Args:
+            deadline: epoch milliseconds.
+        """
+        with guard("handler.unreached"):
+            if not request_id or request_id == self._begun_last:
+                return
+            self._begun_last = request_id
+            with self._lock:
+                self._ordinal += 1
+                ordinal = self._ordinal
+            invocation = self._begun(
+                triggers.Arrival("other"), "", request_id, arn, self._settings.function_version, deadline, ordinal
+            )
+            invocation.span.set_attribute("error.type", error_type)
+            invocation.span.set_status(ERROR, message)
+            self._ended(invocation, "error")
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _begun(self, event: Any, context: Any, request_id: str, ordinal: int) -> Invocation:
+    def _begun(
+        self,
+        arrival: triggers.Arrival,
+        function: str,
+        request_id: str,
+        arn: str,
+        version: str,
+        deadline: int,
+        ordinal: int,
+    ) -> Invocation:
         now = self._clock()
-        arrival = triggers.identify(event, context)
-        arn = _text(context, "invoked_function_arn")
-        function = self._settings.function_name or _text(context, "function_name") or "handler"
+        function = self._settings.function_name or function or "handler"
         root = parse_xray_root(trace_header())
         lineage = lay_out(
             arrival, arrival.span_name or function, now, request_id, root, self._settings.max_batch_records
@@ -139,11 +176,10 @@ class Invocations:
             span.set_attribute("faas.coldstart", cold)
             span.set_attribute("aws.lambda.initialization_type", self._settings.initialization_type or "on-demand")
         if arn:
-            span.set_attributes(_arn_attributes(arn, _text(context, "function_version")))
-        deadline = _deadline(context, now)
+            span.set_attributes(_arn_attributes(arn, version))
+        self._outbox.follow()
         for hop in lineage.hops:
             self._outbox.write(encode.span_record(hop))
-        self._outbox.follow()
         self._outbox.write(
             encode.begin_record(
                 span,

@@ -52,7 +52,7 @@ class Settings:
         "max_file_bytes",
         "max_record_bytes",
         "multi_concurrent",
-        "region",
+        "function_version",
         "resource",
         "run_dir",
     )
@@ -69,7 +69,7 @@ class Settings:
     initialization_type: str
     multi_concurrent: bool
     function_name: str
-    region: str
+    function_version: str
     resource: dict[str, object]
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -89,7 +89,7 @@ class Settings:
         put(self, "initialization_type", environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", ""))
         put(self, "multi_concurrent", "AWS_LAMBDA_MAX_CONCURRENCY" in environ)
         put(self, "function_name", environ.get("AWS_LAMBDA_FUNCTION_NAME", ""))
-        put(self, "region", environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "")
+        put(self, "function_version", environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""))
         put(self, "resource", _resource(environ))
 
     def __setattr__(self, name: str, value: object) -> None:
