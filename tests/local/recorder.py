@@ -107,7 +107,9 @@ def main():
             listen()
         if invocations == PLAN.get("exit_at"):
             sys.exit(PLAN.get("exit_code", 0))
+        held = bytearray(PLAN.get("hold", 0) << 20)
         time.sleep(PLAN.get("work", 0))
+        del held
         if invocations == 1 and "telemetry" in PLAN:
             status, _, body = subscribe(**mine)
             note("resubscribed", status=status, body=body)

@@ -4,8 +4,20 @@ It speaks the Runtime, Extensions and Telemetry APIs at wire level, freezes proc
 deadlines and resets what fails, so that a layer can be tried and measured where nothing of AWS is at hand.
 """
 
-from .config import EnvironmentInfo, FunctionConfig, FunctionStats, InvokeResult
+from .aws_clients import AwsEndpoint
+from .config import AsyncConfig, EnvironmentInfo, FunctionConfig, FunctionStats, InvokeResult
 from .errors import LambdaHostError
 from .host import LambdaHost
+from .sqs_source import SqsEventSource
 
-__all__ = ["EnvironmentInfo", "FunctionConfig", "FunctionStats", "InvokeResult", "LambdaHost", "LambdaHostError"]
+__all__ = [
+    "AsyncConfig",
+    "AwsEndpoint",
+    "SqsEventSource",
+    "EnvironmentInfo",
+    "FunctionConfig",
+    "FunctionStats",
+    "InvokeResult",
+    "LambdaHost",
+    "LambdaHostError",
+]

@@ -55,9 +55,9 @@ class Chronicle:
         """The initialisation came to nothing."""
         status = "timeout" if isinstance(fault, TimedOut) else "error"
         if not runtime_was_done:
-            self._emit(telemetry.init_runtime_done(self._init_type, phase, status, fault.error_type))
-        self._emit(telemetry.init_report(self._init_type, phase, status, fault.error_type, watch.ms()))
-        why = "" if status == "timeout" else f"\tError Type: {fault.error_type}"
+            self._emit(telemetry.init_runtime_done(self._init_type, phase, status, fault.reported_type))
+        self._emit(telemetry.init_report(self._init_type, phase, status, fault.reported_type, watch.ms()))
+        why = "" if status == "timeout" else f"\tError Type: {fault.reported_type}"
         self.log(f"INIT_REPORT Init Duration: {watch.ms():.2f} ms\tPhase: {phase}\tStatus: {status}{why}")
 
     def restore_started(self) -> None:
@@ -123,9 +123,11 @@ class Chronicle:
         )
         self.log(f"END RequestId: {invocation.request_id}")
         init = "" if init_ms is None else f"\tInit Duration: {init_ms:.2f} ms"
+        why = "" if fault is None else f"\tStatus: {status}"
+        why += "" if error_type is None else f"\tError Type: {error_type}"
         self.log(
             f"REPORT RequestId: {invocation.request_id}\tDuration: {duration:.2f} ms\t"
-            f"Memory Size: {self._config.memory} MB\tMax Memory Used: {memory} MB{init}"
+            f"Memory Size: {self._config.memory} MB\tMax Memory Used: {memory} MB{init}{why}"
         )
         self._lines = []
 
@@ -177,4 +179,4 @@ class Chronicle:
 def _status(fault: Fault) -> tuple[str, str | None]:
     if isinstance(fault, TimedOut):
         return "timeout", None
-    return "failure" if fault.error_type.startswith("Sandbox.") else "error", fault.error_type
+    return "failure" if fault.error_type.startswith("Sandbox.") else "error", fault.reported_type

@@ -11,10 +11,35 @@ LONG_INIT_TIMEOUT = 130.0
 
 
 @dataclass(frozen=True)
+class AsyncConfig:
+    """What becomes of asynchronous invocations, as PutFunctionEventInvokeConfig and DeadLetterConfig say.
+
+    All times are seconds. A function error is retried `retries` times, after `retry_delays` in turn (the last one
+    again, if there are more retries); a throttled event after pauses that double from the first of `throttle_delays`
+    to the second, and no event is kept longer than `maximum_age`. `on_success`, `on_failure` and `dead_letter` are
+    ARNs: a queue, a topic, an event bus, a bucket (`on_failure` only) or, for a destination, a function of this host.
+    Source: "How Lambda handles errors and retries with asynchronous invocation".
+    """
+
+    retries: int = 2
+    retry_delays: tuple[float, ...] = (60.0, 120.0)
+    throttle_delays: tuple[float, float] = (1.0, 300.0)
+    maximum_age: float = 21_600.0
+    on_success: str | None = None
+    on_failure: str | None = None
+    dead_letter: str | None = None
+
+
+@dataclass(frozen=True)
 class FunctionConfig:
     """One function as Lambda's CreateFunction would describe it.
 
-    `timeout`, `init_timeout` and `shutdown_timeout` are seconds, `memory` is MiB (told to the function, not enforced).
+    `timeout`, `init_timeout` and `shutdown_timeout` are seconds, `memory` is MiB: what all processes of an environment
+    may hold, more is killed. With `cpu_quota` the environment gets the share of a CPU that Lambda gives for `memory`,
+    where the kernel's control groups may be written; a line in the log says where not. `max_environments` is the
+    reserved concurrency: what comes beyond it is throttled. With the `initialization_type` `provisioned-concurrency`
+    the environments that `LambdaHost.initialize` makes are the provisioned ones; what they cannot take spills over to
+    on-demand ones.
     `layers` are zip files or folders, laid over each other in order as `/opt`. `python` is the interpreter that runs
     the function; by default the one this process was made from. With `check_handler` a handler whose file exists
     neither in `code` nor in a layer is refused at once; without it Lambda's own error comes back from the first
@@ -37,6 +62,8 @@ class FunctionConfig:
     shutdown_timeout: float = 2.0
     max_environments: int = 1000
     check_handler: bool = True
+    cpu_quota: bool = False
+    asynchronous: AsyncConfig = AsyncConfig()
 
     @property
     def arn(self) -> str:
@@ -78,7 +105,8 @@ class FunctionStats:
     """What the host itself counted for one function since it was added.
 
     `errors` are invocations answered with a function error, timeouts and crashes included; `peak_concurrency` is the
-    largest number of invocations between dispatch and response at one moment; `environments` are those alive now.
+    largest number of invocations between dispatch and response at one moment; `environments` are those alive now;
+    `spillovers` are invocations that found no provisioned environment free.
     """
 
     invocations: int
@@ -89,6 +117,7 @@ class FunctionStats:
     throttles: int
     peak_concurrency: int
     environments: int
+    spillovers: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,16 @@ from pathlib import Path
 from .api_port import ApiPort
 from .chronicle import Chronicle
 from .config import EnvironmentInfo
+from .cpu_group import CpuGroup
 from .desk import Desk
 from .faults import Fault, TimedOut
 from .generation import Generation, make_run_folders
 from .invocation import Invocation, epoch_ms
 from .sandbox_env import Sandbox
 from .telemetry_events import Event, Stopwatch
+
+#: Seconds for the end of an environment whose only extensions are internal ("Lambda execution environment lifecycle").
+_INTERNAL_SHUTDOWN = 0.5
 
 
 class Environment:
@@ -39,6 +43,9 @@ class Environment:
         self._telemetry_port = desk.take_port()
         self._port = ApiPort(lambda: self._generation)
         self._chronicle = Chronicle(desk, self._log_stream)
+        self._cpu = CpuGroup(self.id, desk.config.memory) if desk.config.cpu_quota else None
+        if self._cpu is not None and self._cpu.unavailable:
+            self._chronicle.log(self._cpu.unavailable)
         self._generation: Generation | None = None
         self._initialized = False
         #: How long the init phase took, until an invocation has reported it.
@@ -98,6 +105,8 @@ class Environment:
             await self._reset("spindown")
         self.state = "gone"
         await self._port.close()
+        if self._cpu is not None:
+            self._cpu.close()
 
     def info(self) -> EnvironmentInfo:
         """What it looks like now."""
@@ -124,7 +133,11 @@ class Environment:
         watch = Stopwatch()
         chronicle = self._chronicle
         generation = self._generation = Generation(
-            self._sandbox(), guardian=self._desk.guardian, session=self._desk.session, on_line=chronicle.output
+            self._sandbox(),
+            guardian=self._desk.guardian,
+            session=self._desk.session,
+            on_line=chronicle.output,
+            confine=self._cpu.add if self._cpu is not None else None,
         )
         chronicle.listeners = generation.telemetry
         if started is not None:  # the new generation's extensions hear of the invocation that woke them
@@ -209,8 +222,10 @@ class Environment:
     async def _reset(self, reason: str) -> None:
         generation = self._generation
         assert generation is not None
-        external = any(agent.external for agent in generation.extensions.agents.values())
-        budget = self._config.shutdown_timeout if external else 0.0
+        agents = generation.extensions.agents.values()
+        budget = self._config.shutdown_timeout if any(agent.external for agent in agents) else 0.0
+        if agents and not budget:
+            budget = min(_INTERNAL_SHUTDOWN, self._config.shutdown_timeout)
         await generation.end(reason, budget, epoch_ms(budget))
         self._chronicle.listeners = None
         self._generation = None

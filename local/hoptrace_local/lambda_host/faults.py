@@ -11,8 +11,12 @@ class Fault(Exception):
     `message` follows `RequestId: … Error: ` in what the caller gets, unless the runtime itself gave a whole `payload`.
     """
 
+    #: The type in telemetry and reports, where it is another than the caller's.
+    reported_type: str
+
     def __init__(self, error_type: str, message: str, payload: bytes | None = None) -> None:
         super().__init__(f"{error_type}: {message}")
+        self.reported_type = error_type
         self.error_type = error_type
         self.message = message
         self.payload = payload
@@ -36,6 +40,13 @@ def runtime_exit(exit_text: str) -> Fault:
     """The runtime's process ended while the environment needed it."""
     message = f"Runtime exited with error: {exit_text}" if exit_text else "Runtime exited without providing a reason"
     return Fault("Runtime.ExitError", message)
+
+
+def out_of_memory() -> Fault:
+    """The runtime was killed for the memory it held: a crash to the caller, with a type of its own in reports."""
+    fault = runtime_exit("signal: killed")
+    fault.reported_type = "Runtime.OutOfMemory"
+    return fault
 
 
 def extension_crash(exit_text: str) -> Fault:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Coroutine
 from pathlib import Path
 
-from .config import EnvironmentInfo, FunctionStats
+from .config import EnvironmentInfo, FunctionConfig, FunctionStats
 from .desk import Desk
 from .environment import Environment
 from .invocation import Invocation
@@ -15,6 +16,7 @@ from .telemetry_events import Event
 
 #: Seconds that an invocation may go on after the host was told to shut down.
 _LONGEST_GRACE = 10.0
+_PROVISIONED = "provisioned-concurrency"
 _THROTTLED = {
     "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
     "Type": "User",
@@ -27,21 +29,27 @@ class FunctionPool:
 
     def __init__(self, desk: Desk, folder: Path, events: list[Event]) -> None:
         self._desk = desk
+        # What is made for an invocation that found none is on-demand, whatever was provisioned.
+        config = desk.config
+        if config.initialization_type == _PROVISIONED:
+            config = dataclasses.replace(config, initialization_type="on-demand")
+        self._on_demand = dataclasses.replace(desk, config=config)
         self._folder = folder
         self.events = events
         self._environments: list[Environment] = []
         self._free: list[Environment] = []
+        self._provisioned: set[Environment] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._peak = 0
         self._invocations = self._cold_starts = self._errors = 0
-        self._timeouts = self._crashes = self._throttles = 0
+        self._timeouts = self._crashes = self._throttles = self._spillovers = 0
         self._closing = False
 
     @property
-    def arn(self) -> str:
-        """The function's unqualified ARN."""
-        return self._desk.config.arn
+    def config(self) -> FunctionConfig:
+        """The function."""
+        return self._desk.config
 
     def dispatch(self, invocation: Invocation) -> None:
         """Give the invocation to an environment, or throttle it."""
@@ -56,12 +64,15 @@ class FunctionPool:
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)
         invocation.responded.future.add_done_callback(lambda _: self._answered(invocation))
-        environment = self._free.pop() if self._free else self._make()
+        environment = self._choose()
+        self._spillovers += bool(self._provisioned) and environment not in self._provisioned
         self._start(self._invoke(environment, invocation))
 
     async def initialize(self, count: int) -> None:
         """Make environments ahead, as provisioned concurrency does."""
-        made = [self._make() for _ in range(count)]
+        made = [self._make(self._desk) for _ in range(count)]
+        if self._desk.config.initialization_type == _PROVISIONED:
+            self._provisioned.update(made)
         await asyncio.gather(*(environment.initialize() for environment in made))
         for environment in made:
             environment.rest()
@@ -78,6 +89,7 @@ class FunctionPool:
             throttles=self._throttles,
             peak_concurrency=self._peak,
             environments=len(self._environments),
+            spillovers=self._spillovers,
         )
 
     def environments(self) -> list[EnvironmentInfo]:
@@ -103,10 +115,19 @@ class FunctionPool:
         self._free.clear()
         await asyncio.gather(*(environment.shutdown() for environment in self._environments))
         self._environments.clear()
+        self._provisioned.clear()
         self._closing = False
 
-    def _make(self) -> Environment:
-        environment = Environment(self._desk, self._folder)
+    def _choose(self) -> Environment:
+        """A provisioned environment before an on-demand one, and of these the one that was used last."""
+        for environment in reversed(self._free):
+            if environment in self._provisioned:
+                self._free.remove(environment)
+                return environment
+        return self._free.pop() if self._free else self._make(self._on_demand)
+
+    def _make(self, desk: Desk) -> Environment:
+        environment = Environment(desk, self._folder)
         self._environments.append(environment)
         return environment
 
@@ -123,6 +144,7 @@ class FunctionPool:
             invocation.release()
             await environment.shutdown()
             self._environments.remove(environment)
+            self._provisioned.discard(environment)
             return
         if invocation.fault_type is not None:
             timed_out = invocation.fault_type == "Sandbox.Timedout"

@@ -12,9 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from .extensions_api import Agent, ExtensionsApi
-from .faults import Fault, TimedOut, extension_crash, extension_launch, runtime_exit
+from .extensions_api import ExtensionsApi
+from .faults import Fault, TimedOut, extension_crash, extension_launch, out_of_memory, runtime_exit
 from .guardian import Guardian
+from .memory_watch import MemoryWatch
 from .processes import ChildProcess
 from .runtime_api import RuntimeApi
 from .sandbox_env import Sandbox, extension_environment, runtime_environment
@@ -34,12 +35,17 @@ class Generation:
         guardian: Guardian,
         session: aiohttp.ClientSession,
         on_line: Callable[[str, str, str], None],
+        confine: Callable[[int], None] | None = None,
     ) -> None:
-        """`on_line(category, name, line)` hears the output: category is `function` or `extension`."""
+        """`on_line(category, name, line)` hears the output: category is `function` or `extension`.
+
+        `confine` is told of each process that was started.
+        """
         config = sandbox.config
         self._sandbox = sandbox
         self._guardian = guardian
         self._on_line = on_line
+        self._confine = confine
         self._loop = asyncio.get_running_loop()
         self._fault: asyncio.Future[Fault] = self._loop.create_future()
         self._ending = False
@@ -49,6 +55,9 @@ class Generation:
         self.runtime = RuntimeApi(self.fail)
         self.extensions = ExtensionsApi(self.fail, described, config.account_id)
         self.telemetry = TelemetryApi(session)
+        self._memory = MemoryWatch(
+            config.memory * 1024 * 1024, lambda: (process.pid for process in self.processes), self._out_of_memory
+        )
 
     @property
     def processes(self) -> list[ChildProcess]:
@@ -93,6 +102,9 @@ class Generation:
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 raise extension_launch(f"/opt/extensions/{path.name}", reason) from error
+            if self._confine is not None:
+                self._confine(self.extension_processes[path.name].pid)
+        self._memory.on()
 
     def launch_runtime(self) -> None:
         """Start the runtime."""
@@ -115,10 +127,13 @@ class Generation:
             )
         except OSError as error:
             raise Fault("Runtime.InvalidEntrypoint", f"{command[0]}: {error.strerror}") from error
+        if self._confine is not None:
+            self._confine(self.runtime_process.pid)
 
     def freeze(self) -> None:
         """Stop everything, as Lambda does between invocations."""
         self.telemetry.freeze()
+        self._memory.off()
         for process in self.processes:
             process.signal_group(signal.SIGSTOP)
 
@@ -126,6 +141,7 @@ class Generation:
         """Let everything go on."""
         for process in self.processes:
             process.signal_group(signal.SIGCONT)
+        self._memory.on()
         self.telemetry.thaw()
 
     def hear_runtime(self) -> None:
@@ -138,8 +154,9 @@ class Generation:
         self.fail(Fault("Sandbox.Failure", "the local Lambda was shut down"))
 
     def peak_memory_mib(self) -> int:
-        """MiB of the largest resident sets of all processes."""
-        return sum(process.peak_memory() for process in self.processes) // (1024 * 1024)
+        """MiB that all processes held at most, never more than the function may."""
+        largest_sets = sum(process.peak_memory() for process in self.processes)
+        return min(max(largest_sets, self._memory.peak) // (1024 * 1024), self._sandbox.config.memory)
 
     def kill_runtime(self) -> None:
         """End the runtime at once; its exit is no fault any more."""
@@ -152,8 +169,9 @@ class Generation:
         self._ending = True
         deadline = self._loop.time() + budget
         self.thaw()
+        self._memory.off()
         self.telemetry.flush()
-        if reason == "spindown" and self._external_agents():
+        if reason == "spindown" and self.extensions.agents:
             await self._terminate_runtime(budget)
         self.kill_runtime()
         event = {"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": deadline_ms}
@@ -181,8 +199,12 @@ class Generation:
         if exits:
             await asyncio.wait(exits, timeout=max(0.0, deadline - self._loop.time()))
 
-    def _external_agents(self) -> list[Agent]:
-        return [agent for agent in self.extensions.agents.values() if agent.external]
+    def _out_of_memory(self, root: int) -> None:
+        if self.runtime_process is not None and root == self.runtime_process.pid:
+            self.fail(out_of_memory())
+        for process in self.processes:
+            if process.pid == root:  # an extension's end is a crash like any other
+                process.signal_group(signal.SIGKILL)
 
     def _runtime_exited(self, process: ChildProcess) -> None:
         if not self._ending:

@@ -8,13 +8,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-import secrets
 import shutil
 import signal
 import tempfile
 import threading
-import time
-import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +20,7 @@ from typing import Self, TypeVar
 import aiohttp
 from aiohttp import web
 
+from .aws_clients import AwsEndpoint
 from .config import EnvironmentInfo, FunctionConfig, FunctionStats, InvokeResult
 from .desk import Desk
 from .errors import LambdaHostError
@@ -33,9 +31,11 @@ from .http_front import HttpFront
 from .invocation import Invocation
 from .layers import lay_over
 from .ports import PortPool
+from .sqs_source import SqsEventSource
 from .telemetry_events import Event
 from .unlimited_request import unlimited
 from .var_runtime import find_interpreter, make_lang_bin, make_var_runtime
+from .ways_in import WaysIn
 
 T = TypeVar("T")
 
@@ -50,8 +50,12 @@ class LambdaHost:
         state_dir: Path | None = None,
         on_log: Callable[[str, str], None] | None = None,
         host: str = "127.0.0.1",
+        aws: AwsEndpoint | None = None,
     ) -> None:
-        """`on_log(function, line)` hears every line of output, on the host's thread; `serve` listens on `host`."""
+        """`on_log(function, line)` hears every line of output, on the host's thread; `serve` listens on `host`.
+
+        `aws` is where queues are read and destinations are; without it there are neither.
+        """
         self._made_state_dir = state_dir is None
         self._state_dir = (
             Path(tempfile.mkdtemp(prefix="hoptrace-lambda-")) if state_dir is None else state_dir.absolute()
@@ -59,6 +63,7 @@ class LambdaHost:
         self._on_log = on_log
         self._host = host
         self._pools: dict[str, FunctionPool] = {}
+        self._ways = WaysIn(self._pools, aws, self._log)
         self._ports = PortPool()
         self._guardian = Guardian()
         self._session: aiohttp.ClientSession | None = None
@@ -128,7 +133,7 @@ class LambdaHost:
         self._pool(name)
 
         async def run() -> InvokeResult:
-            invocation = self._dispatch(
+            invocation = self._ways.dispatch(
                 name,
                 payload,
                 request_id=request_id,
@@ -140,6 +145,29 @@ class LambdaHost:
             return _result(invocation)
 
         return self._call(run())
+
+    def invoke_async(
+        self, name: str, payload: bytes, *, request_id: str | None = None, trace_header: str | None = None
+    ) -> str:
+        """Queue an event and return its request id at once; retries and destinations are the function's own."""
+        self._pool(name)
+        return self._read(
+            lambda: (
+                self._ways.dispatch(
+                    name, payload, request_id=request_id, trace_header=trace_header, asynchronous=True
+                ).request_id
+            )
+        )
+
+    def settle(self, name: str, timeout: float = 30.0) -> bool:
+        """Wait until no asynchronous event of the function is left; whether that was so within `timeout` seconds."""
+        self._pool(name)
+        return self._call(self._ways.settled(name, timeout))
+
+    def add_event_source(self, name: str, source: SqsEventSource) -> None:
+        """Read a queue for the function until the host ends; raises `LambdaHostError` for what Lambda would refuse."""
+        self._pool(name)
+        self._call(self._ways.read_queue(name, source))
 
     def initialize(self, name: str, count: int = 1) -> None:
         """Start environments ahead of any invocation, as provisioned concurrency does."""
@@ -190,36 +218,14 @@ class LambdaHost:
         """Listen for invocations over HTTP and return the port; raises `LambdaHostError` when it is taken."""
         if self._front is not None:
             raise LambdaHostError(f"this host listens already, on port {self._front.sockets[0].getsockname()[1]}")
-        try:
-            return self._call(self._serve(port))
-        except OSError as error:
-            raise LambdaHostError(
-                f"cannot listen on {self._host}:{port} ({error.strerror}): "
-                "end what uses the port, or take port 0 for a free one"
-            ) from error
+        return self._listen(port, self._serve(port))
+
+    def serve_url(self, name: str, port: int = 0) -> str:
+        """Give the function a URL of its own and return it; raises `LambdaHostError` when the port is taken."""
+        self._pool(name)
+        return self._listen(port, self._ways.open_url(name, self._host, port))
 
     # -- on the host's thread -------------------------------------------------------------------------------------
-
-    def _dispatch(
-        self,
-        name: str,
-        payload: bytes,
-        *,
-        request_id: str | None = None,
-        trace_header: str | None = None,
-        client_context: str | None = None,
-        qualifier: str | None = None,
-    ) -> Invocation:
-        pool = self._pools[name]
-        invocation = Invocation(
-            request_id=request_id or str(uuid.uuid4()),
-            payload=payload,
-            function_arn=pool.arn + (f":{qualifier}" if qualifier else ""),
-            trace_header=complete_trace_header(trace_header),
-            client_context=client_context,
-        )
-        pool.dispatch(invocation)
-        return invocation
 
     async def _open(self) -> None:
         # A frozen listener answers late, and a connection that was kept open may belong to a process that is gone.
@@ -228,7 +234,7 @@ class LambdaHost:
         )
 
     async def _serve(self, port: int) -> int:
-        front_web = web.Server(HttpFront(self._dispatch).handle, request_factory=unlimited, access_log=None)
+        front_web = web.Server(HttpFront(self._ways.dispatch).handle, request_factory=unlimited, access_log=None)
         self._front = await self._loop.create_server(front_web, self._host, port)
         self._front_web = front_web
         return int(self._front.sockets[0].getsockname()[1])
@@ -236,7 +242,9 @@ class LambdaHost:
     async def _close(self) -> None:
         if self._front is not None:
             self._front.close()
+        await self._ways.close()
         await asyncio.gather(*(pool.shutdown() for pool in self._pools.values()))
+        await self._ways.release()
         if self._front_web is not None:
             await self._front_web.shutdown(1)
         if self._session is not None:
@@ -246,6 +254,15 @@ class LambdaHost:
 
     def _call(self, work: Coroutine[None, None, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _listen(self, port: int, work: Coroutine[None, None, T]) -> T:
+        try:
+            return self._call(work)
+        except OSError as error:
+            raise LambdaHostError(
+                f"cannot listen on {self._host}:{port} ({error.strerror}): "
+                "end what uses the port, or take port 0 for a free one"
+            ) from error
 
     def _read(self, question: Callable[[], T]) -> T:
         async def ask() -> T:
@@ -268,14 +285,6 @@ class LambdaHost:
     def _log(self, name: str, line: str) -> None:
         if self._on_log is not None:
             self._on_log(name, line)
-
-
-def complete_trace_header(given: str | None) -> str:
-    """The trace header that the function sees: there always is one, unsampled when the caller sent none."""
-    if given:
-        return given
-    epoch = int(time.time())
-    return f"Root=1-{epoch:08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
 
 
 def _with_absolute_code(function: FunctionConfig) -> FunctionConfig:

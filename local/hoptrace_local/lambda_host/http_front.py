@@ -1,6 +1,7 @@
 """The host's own port: the AWS Invoke API for clients, and a door for emulators that forward events.
 
-An asynchronous invocation is tried once: whoever sends events here (an emulator's event source) has its own retries.
+`/proxy/NAME` is for an emulator that waits for the answer and has its own retries, `/event/NAME` for one that hands an
+event over, as a topic and a bus do, and leaves the retries to the function's own queue.
 Source: AWS Lambda API reference, "Invoke".
 """
 
@@ -18,7 +19,7 @@ from . import answers
 from .invocation import Invocation
 
 _INVOKE = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/invocations")
-_PROXY = re.compile(r"/proxy/(?P<name>[^/]+)")
+_PROXY = re.compile(r"/(?P<door>proxy|event)/(?P<name>[^/]+)")
 #: Bytes of the largest event: synchronous invocations; asynchronous ones are held to 1 MiB.
 MAX_SYNCHRONOUS, MAX_ASYNCHRONOUS = 6 * 1024 * 1024, 1024 * 1024
 
@@ -35,8 +36,9 @@ class Dispatch(Protocol):
         trace_header: str | None = None,
         client_context: str | None = None,
         qualifier: str | None = None,
+        asynchronous: bool = False,
     ) -> Invocation:
-        """Start it; raises `KeyError` for a function that does not exist."""
+        """Start it, or queue it when it is asynchronous; raises `KeyError` for a function that does not exist."""
 
 
 class HttpFront:
@@ -54,7 +56,7 @@ class HttpFront:
             if match := _INVOKE.fullmatch(path):
                 return await self._invoke(request, unquote(match["name"]))
             if match := _PROXY.fullmatch(path):
-                return await self._proxy(request, unquote(match["name"]))
+                return await self._proxy(request, unquote(match["name"]), asynchronous=match["door"] == "event")
         except KeyError as missing:
             return _aws_error(404, "ResourceNotFoundException", f"Function not found: {missing.args[0]}")
         return answers.error(404, "ResourceNotFoundException", f"{request.method} {path}")
@@ -80,6 +82,7 @@ class HttpFront:
             trace_header=request.headers.get("X-Amzn-Trace-Id"),
             client_context=context,
             qualifier=request.rel_url.query.get("Qualifier") or qualifier,
+            asynchronous=kind == "Event",
         )
         headers = {"x-amzn-RequestId": invocation.request_id}
         if kind == "Event":
@@ -95,13 +98,16 @@ class HttpFront:
             headers["X-Amz-Function-Error"] = invocation.function_error
         return _payload(invocation, 200, headers)
 
-    async def _proxy(self, request: web.BaseRequest, name: str) -> web.Response:
+    async def _proxy(self, request: web.BaseRequest, name: str, *, asynchronous: bool) -> web.Response:
         invocation = self._dispatch(
             name,
             await request.read() or b"{}",
             request_id=request.headers.get("X-Amzn-Lambda-Request-Id"),
             trace_header=request.headers.get("X-Amzn-Trace-Id"),
+            asynchronous=asynchronous,
         )
+        if asynchronous:
+            return answers.as_json(202, None, {"x-amzn-RequestId": invocation.request_id})
         await invocation.responded.future
         status = invocation.status_code
         if invocation.function_error is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,10 @@ class Invocation:
     fault_type: str | None = None
     lines: list[str] = field(default_factory=list)
 
+    def again(self) -> Invocation:
+        """Another attempt at the same event, under the same request id."""
+        return Invocation(self.request_id, self.payload, self.function_arn, self.trace_header, self.client_context)
+
     def respond(self, answer: bytes, function_error: str | None = None) -> None:
         """Give the caller its answer; only the first one counts."""
         if not self.responded.is_set():
@@ -44,6 +49,14 @@ class Invocation:
         """The environment is free for the next one."""
         self.released_seconds = time.monotonic() - self.dispatched
         self.released.set()
+
+
+def complete_trace_header(given: str | None) -> str:
+    """The trace header that the function sees: there always is one, unsampled when the caller sent none."""
+    if given:
+        return given
+    epoch = int(time.time())
+    return f"Root=1-{epoch:08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
 
 
 def epoch_ms(seconds_from_now: float = 0.0) -> int:
