@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoptrace_local.lambda_host import EnvironmentInfo, FunctionConfig, InvokeResult, LambdaHost
+from hoptrace_local.lambda_host import AwsEndpoint, EnvironmentInfo, FunctionConfig, InvokeResult, LambdaHost
 
 RECORDER = Path(__file__).with_name("recorder.py")
 
@@ -18,10 +18,12 @@ RECORDER = Path(__file__).with_name("recorder.py")
 class DeskForTests:
     """One host, with functions made from source text."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, aws: AwsEndpoint | None = None) -> None:
         self.folder = folder
         self.lines: list[tuple[str, str]] = []
-        self.host = LambdaHost(state_dir=folder / "state", on_log=lambda name, line: self.lines.append((name, line)))
+        self.host = LambdaHost(
+            state_dir=folder / "state", on_log=lambda name, line: self.lines.append((name, line)), aws=aws
+        )
 
     def add(
         self,

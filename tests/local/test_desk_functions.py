@@ -264,6 +264,39 @@ def test_an_environment_made_ahead_makes_no_invocation_wait(desk: DeskForTests) 
     assert desk.host.stats("f").cold_starts == 0
 
 
+def test_what_provisioned_environments_cannot_take_spills_over_to_on_demand_ones(desk: DeskForTests) -> None:
+    desk.add(
+        """
+        import os, time
+        def handler(event, context):
+            time.sleep(event)
+            return os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
+        """,
+        initialization_type="provisioned-concurrency",
+        max_environments=2,
+    )
+    desk.host.initialize("f", 1)
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(desk.invoke(0.5))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    served = sorted((r.payload, r.cold_start) for r in results if r.status_code == 200)
+    assert served == [(b'"on-demand"', True), (b'"provisioned-concurrency"', False)]
+    stats = desk.host.stats("f")
+    assert (stats.spillovers, stats.throttles, stats.cold_starts) == (1, 1, 1)
+    for _ in range(3):
+        assert desk.invoke(0).payload == b'"provisioned-concurrency"', "provisioned ones come first"
+    types = [e["record"]["initializationType"] for e in desk.host.telemetry("f") if e["type"] == "platform.initReport"]
+    assert types == ["provisioned-concurrency", "on-demand"]
+
+
+def test_a_reserved_concurrency_of_none_throttles_everything(desk: DeskForTests) -> None:
+    desk.add("def handler(event, context): pass\n", max_environments=0)
+    assert desk.invoke().status_code == 429
+
+
 def test_a_snapshot_is_restored_before_the_first_invocation(desk: DeskForTests) -> None:
     desk.add(
         """
