@@ -147,7 +147,7 @@ def write_zip(stage: Path, output: Path) -> None:
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(path for path in stage.rglob("*") if path.is_file()):
             info = zipfile.ZipInfo(path.relative_to(stage).as_posix(), EPOCH)
-            executable = info.filename.startswith("extensions/") or path.suffix == ".so"
+            executable = info.filename.startswith("extensions/") or info.filename == "hoptrace" or path.suffix == ".so"
             info.external_attr = (0o100755 if executable else 0o100644) << 16
             info.create_system = 3
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -179,6 +179,7 @@ def build(output: Path, pythons: list[str], arch: str, allow_missing: bool) -> d
         shutil.copyfile(HERE / "hoptrace-collector" / "__main__.py", home / "__main__.py")
         (stage / "extensions").mkdir()
         shutil.copyfile(HERE / "extensions" / "hoptrace-collector", stage / "extensions" / "hoptrace-collector")
+        shutil.copyfile(HERE / "hoptrace", stage / "hoptrace")
         versions = fetch(home, arch)
         compiled = sorted({compile_for(python, stage).rpartition(".")[0] for python in present})
         manifest = {

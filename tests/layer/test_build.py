@@ -45,14 +45,14 @@ def test_on_the_functions_path_there_is_nothing_but_hoptrace(built: Path) -> Non
     assert {name.split("/")[1] for name in names if name.startswith("python/")} == {"hoptrace", "hoptrace.pth"}
     assert [name for name in names if name.startswith("extensions/")] == ["extensions/hoptrace-collector"]
     roots = {name.split("/")[0] for name in names}
-    assert roots == {"python", "extensions", "hoptrace-collector", "manifest.json"}
+    assert roots == {"python", "extensions", "hoptrace-collector", "hoptrace", "manifest.json"}
 
 
 def test_the_extension_can_be_executed_and_brings_its_dependencies_and_their_licences(built: Path) -> None:
     with zipfile.ZipFile(built) as archive:
         names = archive.namelist()
-        mode = archive.getinfo("extensions/hoptrace-collector").external_attr >> 16
-    assert mode & 0o777 == 0o755
+        for name in ("extensions/hoptrace-collector", "hoptrace"):
+            assert archive.getinfo(name).external_attr >> 16 & 0o777 == 0o755
     for name in ("google/protobuf/message.py", "opentelemetry/proto/trace/v1/trace_pb2.py", "doorman.bash"):
         assert f"hoptrace-collector/{name}" in names
     assert [name for name in names if name.startswith("hoptrace-collector/licenses/")]

@@ -22,13 +22,15 @@ def attach() -> bool:
 
         if settings().disabled:
             return False
+        load = getattr(runtime, "_get_handler", None)
+        if load is None:
+            return False
+        setattr(runtime, _MARK, True)  # seen by the import that follows
         from . import entry
 
-        load = getattr(runtime, "_get_handler", None)
-        if load is None or entry.session() is None:
+        if entry.session() is None:
             return False
         runtime._get_handler = entry.load_traced(load)  # type: ignore[attr-defined]
-        setattr(runtime, _MARK, True)
     except Exception as error:
         from .guard import swallowed
 

@@ -44,14 +44,21 @@ def calling(
 
 def loading(
     load: Callable[[str], Any],
+    named: Callable[[str], str],
     loaded: Callable[[Any], Any],
     failed: Callable[[BaseException], None],
 ) -> Callable[[str], Any]:
-    """The runtime's `_get_handler` with our eyes on it: its very result goes through `loaded`, its very errors pass."""
+    """The runtime's `_get_handler` with our eyes on it: its very result goes through `loaded`, its very errors pass.
+
+    Args:
+        load: the runtime's own loader.
+        named: the handler that is meant by a handler's name.
+        loaded, failed: get the handler or the error.
+    """
 
     def get_handler(handler: str) -> Any:
         try:
-            found = load(handler)
+            found = load(named(handler))
         except BaseException as error:
             failed(error)
             raise

@@ -15,7 +15,7 @@ from . import bootstrap, encode
 from .guard import guard
 from .handler import Invocations
 from .send import Bell, Outbox
-from .settings import Settings, in_lambda, settings
+from .settings import OUR_HANDLER, Settings, in_lambda, is_the_handler, named_handler, settings
 from .spans import Span, on_end
 from .spans.exceptions import exception_attributes
 
@@ -164,7 +164,35 @@ def load_traced(load: Callable[[str], Any]) -> Callable[[str], Any]:
             handler = traced(handler)
         return handler
 
-    return bootstrap.loading(load, loaded, failed)
+    return bootstrap.loading(load, _users_handler, loaded, failed)
+
+
+def _users_handler(asked: str) -> str:
+    """The handler that is meant; where ours is asked for and none is named, the runtime's own kind of error."""
+    name = named_handler(asked)
+    if not name:
+        fault: Any = sys.modules["awslambdaric.bootstrap"].FaultException
+        raise fault(
+            fault.HANDLER_NOT_FOUND,
+            f"the handler is {asked}, but HOPTRACE_HANDLER does not name yours: "
+            "set it to what the handler was, such as app.handler",
+        )
+    return name
+
+
+def _load_as_the_handler() -> Any:
+    """What `hoptrace.entry.handler` is: the handler that `HOPTRACE_HANDLER` names, loaded by the runtime's own loader.
+
+    While this module is imported, not when the attribute is asked for: the runtime client would take an
+    `AttributeError` of the user's module for a missing handler.
+    """
+    runtime: Any = sys.modules["awslambdaric.bootstrap"]
+    load = runtime._get_handler
+    if settings().disabled:
+        _hide_our_frames(runtime)
+        return load(_users_handler(OUR_HANDLER))
+    session()
+    return load_traced(load)(OUR_HANDLER)
 
 
 def _watch_runtime() -> None:
@@ -177,9 +205,7 @@ def _watch_runtime() -> None:
     clients = sys.modules.get("awslambdaric.lambda_runtime_client")
     if runtime is None or clients is None:
         return
-    extract = getattr(runtime, "extract_traceback", None)
-    if extract is not None and not getattr(extract, _MARK, False):
-        runtime.extract_traceback = _without_our_frames(extract)  # type: ignore[attr-defined]
+    _hide_our_frames(runtime)
     found = _session
     for name in ("LambdaRuntimeClient", "LambdaMultiConcurrentRuntimeClient"):
         kind = getattr(clients, name, None)
@@ -228,12 +254,21 @@ def _noting_errors(post: Callable[..., Any]) -> Callable[..., Any]:
     return post_invocation_error
 
 
+def _hide_our_frames(runtime: Any) -> None:
+    extract = getattr(runtime, "extract_traceback", None)
+    if extract is not None and not getattr(extract, _MARK, False):
+        runtime.extract_traceback = _without_our_frames(extract)
+
+
 def _without_our_frames(extract: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
     ours = bootstrap.__file__
 
     @functools.wraps(extract)
     def extract_traceback(tb: Any) -> list[Any]:
         frames = extract(tb)
+        # Loaded under our own name: what leads to this module is not the user's either.
+        last = max((number for number, frame in enumerate(frames) if frame[0] == __file__), default=-1)
+        frames = frames[last + 1 :] or frames
         kept = [frame for frame in frames if frame[0] != ours]
         return kept or frames
 
@@ -256,3 +291,11 @@ def process_start() -> int:
         return now - max(0, since_boot - ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, IndexError, AttributeError):
         return now - time.process_time_ns()
+
+
+if (
+    "awslambdaric.bootstrap" in sys.modules
+    and not getattr(sys.modules["awslambdaric.bootstrap"], "__hoptrace_attached__", False)
+    and is_the_handler(sys.argv)
+):
+    handler = _load_as_the_handler()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 DEFAULT_RUN_DIR = "/tmp/.hoptrace"
 
+OUR_HANDLER = "hoptrace.entry.handler"
+"""The handler's name for where nothing attaches on its own; `HOPTRACE_HANDLER` then names the user's."""
+
 _TRUE = frozenset(("true", "1", "yes", "on"))
 
 
@@ -116,6 +119,16 @@ def use(replacement: Settings | None) -> None:
 def trace_header() -> str:
     """What Lambda says of this invocation's X-Ray trace (`_X_AMZN_TRACE_ID`), empty where it says nothing."""
     return os.environ.get("_X_AMZN_TRACE_ID", "")
+
+
+def named_handler(asked: str) -> str:
+    """The user's handler behind a handler's name: `HOPTRACE_HANDLER` where the name is our own."""
+    return os.environ.get("HOPTRACE_HANDLER", "") if asked == OUR_HANDLER else asked
+
+
+def is_the_handler(arguments: list[str]) -> bool:
+    """Whether the runtime client was asked to load our own handler's name, by `_HANDLER` or on its command line."""
+    return os.environ.get("_HANDLER") == OUR_HANDLER or OUR_HANDLER in arguments
 
 
 def in_lambda() -> bool:
