@@ -1,13 +1,6 @@
 """A real botocore against a real moto server, and a wire that shows what would have been sent."""
 
-import ctypes
 import io
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 
 import boto3
 import botocore.awsrequest
@@ -15,6 +8,7 @@ import pytest
 from botocore.config import Config
 
 from hoptrace import clients, testing
+from tests.support import moto
 
 REGION = "eu-west-1"
 
@@ -22,35 +16,8 @@ REGION = "eu-west-1"
 @pytest.fixture(scope="session")
 def aws():
     """The address of a moto server of our own, stopped with the tests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    libc = ctypes.CDLL(None)
-    server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: libc.prctl(1, signal.SIGKILL),  # noqa: PLW1509  PR_SET_PDEATHSIG: it dies with us
-    )
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(f"{address}/moto-api/data.json", timeout=5):
-                break
-        except OSError:
-            assert server.poll() is None, "the moto server did not start"
-            assert time.monotonic() < deadline, "the moto server did not answer"
-            time.sleep(0.1)
-    config = urllib.request.Request(
-        f"{address}/moto-api/config",
-        data=b'{"lambda": {"use_docker": false}, "stepfunctions": {"execute_state_machine": false}}',
-        headers={"Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(config, timeout=5).close()
-    yield address
-    server.terminate()
-    server.wait(timeout=10)
+    with moto.running() as address:
+        yield address
 
 
 @pytest.fixture

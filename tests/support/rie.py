@@ -16,6 +16,7 @@ from pathlib import Path
 from hoptrace_local.lambda_host.var_runtime import find_interpreter, make_var_runtime
 
 from . import parts
+from .ports import free_port
 
 _SCRIPT = """
 set -e
@@ -42,12 +43,6 @@ def can_run() -> str:
         return "there is no unshare"
     done = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
     return "" if done.returncode == 0 else "mount namespaces are not allowed here"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .ports import free_port
+
 
 class Rotel:
     """A running receiver; `endpoint` is what `OTEL_EXPORTER_OTLP_ENDPOINT` takes."""
@@ -34,12 +36,6 @@ class Rotel:
                 return True
             time.sleep(0.05)
         return False
-
-
-def _port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def unavailable() -> str:
@@ -77,10 +73,10 @@ def _environment() -> dict[str, str]:
 def running(folder: Path) -> Iterator[Rotel]:
     binary = _binary()
     assert binary is not None
-    port = _port()
+    port = free_port()
     log_path = folder / "rotel.log"
     command = [str(binary), "start", "--otlp-http-endpoint", f"127.0.0.1:{port}", "--otlp-grpc-endpoint"]
-    command += [f"127.0.0.1:{_port()}", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity"]
+    command += [f"127.0.0.1:{free_port()}", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity"]
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [*command, "detailed"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=_environment()
