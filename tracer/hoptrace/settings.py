@@ -22,6 +22,7 @@ OUR_HANDLER = "hoptrace.entry.handler"
 """The handler's name for where nothing attaches on its own; `HOPTRACE_HANDLER` then names the user's."""
 
 _TRUE = frozenset(("true", "1", "yes", "on"))
+_HTTP_METHODS = "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE"
 
 
 class Settings:
@@ -31,7 +32,9 @@ class Settings:
         disabled: as if never attached (`HOPTRACE_DISABLED`, `OTEL_SDK_DISABLED`).
         run_dir: where tracer and collector meet (`HOPTRACE_RUN_DIR`).
         inject_disabled: services whose calls get no context, by botocore's names, such as `sqs`
-            (`HOPTRACE_INJECT_DISABLED`, comma-separated).
+            (`HOPTRACE_INJECT_DISABLED`, comma-separated); `http` for what requests and urllib3 send.
+        http_query_keep: whether the values of a URL's query are recorded (`HOPTRACE_HTTP_QUERY=keep`).
+        http_known_methods: those that name a span (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, comma-separated).
         max_record_bytes: the largest record that is written whole, in bytes.
         max_file_bytes: where writing stops until the collector has shipped, in bytes.
         max_batch_records: of how many records of a batch spans and links are made (`HOPTRACE_MAX_BATCH_RECORDS`).
@@ -41,14 +44,18 @@ class Settings:
         initialization_type: Lambda's word for how the environment was made, such as `on-demand`; empty outside Lambda.
         multi_concurrent: whether several invocations run in this environment at once (Managed Instances).
         resource: the resource's attributes, by the OpenTelemetry conventions for AWS Lambda.
+        environ: what all of this was read from, for rooms whose own settings a cold start does not need.
     """
 
     __slots__ = (
         "attribute_count_limit",
         "attribute_length_limit",
         "disabled",
+        "environ",
         "event_count_limit",
         "function_name",
+        "http_known_methods",
+        "http_query_keep",
         "initialization_type",
         "inject_disabled",
         "max_batch_records",
@@ -63,6 +70,8 @@ class Settings:
     disabled: bool
     run_dir: str
     inject_disabled: frozenset[str]
+    http_query_keep: bool
+    http_known_methods: frozenset[str]
     max_record_bytes: int
     max_file_bytes: int
     max_batch_records: int
@@ -74,16 +83,21 @@ class Settings:
     function_name: str
     function_version: str
     resource: dict[str, object]
+    environ: Mapping[str, str]
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         put = object.__setattr__
+        put(self, "environ", environ)
         put(self, "disabled", _true(environ, "HOPTRACE_DISABLED") or _true(environ, "OTEL_SDK_DISABLED"))
-        put(self, "run_dir", environ.get("HOPTRACE_RUN_DIR") or DEFAULT_RUN_DIR)
+        put(self, "run_dir", os.path.abspath(environ.get("HOPTRACE_RUN_DIR") or DEFAULT_RUN_DIR))
         names = environ.get("HOPTRACE_INJECT_DISABLED", "").lower().split(",")
         put(self, "inject_disabled", frozenset(name.strip() for name in names if name.strip()))
+        put(self, "http_query_keep", _choice(environ, "HOPTRACE_HTTP_QUERY", ("redact", "keep")) == "keep")
+        methods = environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", _HTTP_METHODS).split(",")
+        put(self, "http_known_methods", frozenset(name.strip() for name in methods if name.strip()))
         put(self, "max_record_bytes", 1 << 20)
-        put(self, "max_file_bytes", 64 << 20)
-        put(self, "max_batch_records", _integer(environ, ("HOPTRACE_MAX_BATCH_RECORDS",), 1000))
+        put(self, "max_file_bytes", 16 << 20)
+        put(self, "max_batch_records", _integer(environ, ("HOPTRACE_MAX_BATCH_RECORDS",), 100))
         counts = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
         put(self, "attribute_count_limit", _integer(environ, counts, 128))
         lengths = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
@@ -140,6 +154,14 @@ def _true(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "").strip().lower() in _TRUE
 
 
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """One of the choices; the first is the default."""
+    text = environ.get(name, "").strip().lower()
+    if text and text not in choices:
+        say(f"{name}={text[:40]!r} is none of {', '.join(choices)}; using {choices[0]}")
+    return text if text in choices else choices[0]
+
+
 def _integer(environ: Mapping[str, str], names: tuple[str, ...], default: int) -> int:
     for name in names:
         text = environ.get(name, "").strip()
@@ -183,7 +205,7 @@ def _resource(environ: Mapping[str, str]) -> dict[str, object]:
     for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
         key, equals, value = pair.partition("=")
         if key.strip() and equals:
-            found[key.strip()] = _unquoted(value.strip())
+            found[key.strip()[:256]] = _unquoted(value.strip())[:1024]
     service = environ.get("OTEL_SERVICE_NAME") or found.get("service.name") or function or "unknown_service:python"
     found["service.name"] = service
     return found

@@ -10,7 +10,12 @@ from importlib import import_module
 from ..guard import guard
 from .imports import Watch
 
-WATCHED: tuple[tuple[str, str], ...] = (("botocore.client", "hoptrace.clients.botocore"),)
+WATCHED: tuple[tuple[str, str], ...] = (
+    ("botocore.client", "hoptrace.clients.botocore"),
+    ("requests.sessions", "hoptrace.clients.requests"),
+    ("urllib3.connectionpool", "hoptrace.clients.urllib3"),
+    ("urllib3.poolmanager", "hoptrace.clients.urllib3"),
+)
 """Which module's import to wait for, and which module of ours has `patch(module)` and `unpatch()` for it."""
 
 _watch: Watch | None = None
