@@ -222,7 +222,7 @@ def test_registration_answers_every_mistake_in_lambdas_words(desk: DeskForTests)
         (("POST", register, {"events": ["SHUTDOWN"]}, {name: "inside"}), "Extension.InvalidEventType"),
         (("POST", register, {"events": ["PARTY"]}, {name: "inside"}), "Extension.InvalidEventType"),
         (("POST", register, ["events"], {name: "inside"}), "InvalidRequestFormat"),
-        (("POST", register, {"configurationKeys": []}, {name: "inside"}), "InvalidRequestFormat"),
+        (("POST", register, {"configurationKeys": ["key"]}, {name: "inside"}), "InvalidRequestFormat"),
         (("POST", register, {"events": []}, {name: "recorder"}), "Extension.InvalidExtensionState"),
         (("GET", "/2020-01-01/extension/event/next", None, {}), "Extension.MissingExtensionIdentifier"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from .unlimited_request import unlimited
 _RUNTIME = "/2018-06-01/runtime/"
 _EXTENSION = "/2020-01-01/extension/"
 _TELEMETRY = "/2022-07-01/telemetry"
+_ROUTES = {"PUT": re.compile(_TELEMETRY)}
 
 
 class ApiPort:
@@ -52,4 +54,4 @@ class ApiPort:
         if path == _TELEMETRY and request.method == "PUT":
             agent = generation.extensions.find(request)
             return await generation.telemetry.handle(request, agent) if isinstance(agent, Agent) else agent
-        return answers.error(404, "NotFound", f"{request.method} {path}")
+        return answers.unrouted(path, _ROUTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from typing import Any
@@ -28,6 +29,7 @@ class Chronicle:
             "instance_id": log_stream,
             "memory_bytes": desk.config.memory * 1024 * 1024,
             "runtime": f"python:{desk.interpreter.version[0]}.{desk.interpreter.version[1]}",
+            "runtime_arn": _runtime_arn(desk),
         }
         self._json_logs = desk.config.environment.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
         self._lines: list[str] = []
@@ -174,6 +176,11 @@ class Chronicle:
         self._desk.on_event(made)
         if self.listeners is not None:
             self.listeners.emit(made)
+
+
+def _runtime_arn(desk: Desk) -> str:
+    digest = hashlib.sha256(".".join(map(str, desk.interpreter.version)).encode()).hexdigest()
+    return f"arn:aws:lambda:{desk.config.region}::runtime:{digest}"
 
 
 def _status(fault: Fault) -> tuple[str, str | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping
 
@@ -19,6 +20,7 @@ from .signals import Signal
 
 MAX_EXTENSIONS = 10
 _EVENTS = {"INVOKE", "SHUTDOWN"}
+_ROUTES = {"GET": re.compile("event/next"), "POST": re.compile("register|init/error|exit/error")}
 _IDENTIFIER = "Lambda-Extension-Identifier"
 
 
@@ -33,11 +35,23 @@ class Agent:
         self.at_next = Signal()
         self._waiting: asyncio.Future[web.Response] | None = None
         self._undelivered: web.Response | None = None
+        self._state = "Registered"
+
+    def registered_already(self) -> str:
+        """What a second registration under its name is told."""
+        if not self.external:
+            return "Extension with this name already registered"
+        change = f"State transition from {self._state} to Registered failed for extension {self.name}."
+        return f"{change} Error: State transition is not allowed"
 
     def deliver(self, event: Mapping[str, object]) -> None:
         """Answer its `/next`, or its next one when it is not waiting."""
-        response = answers.as_json(200, event, {"Lambda-Extension-Event-Identifier": str(uuid.uuid4())})
+        headers = {}
+        if event["eventType"] == "INVOKE":
+            headers["Lambda-Extension-Event-Identifier"] = str(uuid.uuid4())
+        response = answers.as_json(200, event, headers)
         self.at_next.clear()
+        self._state = "Running"
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(response)
             self._waiting = None
@@ -52,6 +66,7 @@ class Agent:
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().create_future()
         waiting = self._waiting
+        self._state = "Ready"
         self.at_next.set()
         return await waiting
 
@@ -111,7 +126,7 @@ class ExtensionsApi:
                 return await agent.next() if isinstance(agent, Agent) else agent
             case "POST", "init/error" | "exit/error":
                 return await self._report_error(request)
-        return answers.error(404, "NotFound", f"{request.method} /2020-01-01/extension/{path}")
+        return answers.unrouted(path, _ROUTES)
 
     async def _register(self, request: web.BaseRequest) -> web.Response:
         name = request.headers.get("Lambda-Extension-Name", "")
@@ -119,20 +134,22 @@ class ExtensionsApi:
             return answers.error(403, "Extension.InvalidExtensionName", "Empty extension name")
         external = name in self._launched
         try:
-            body = json.loads(await request.read() or b"{}")
-            events = frozenset(body.get("events", ()))
-            if set(body) - {"events"}:
-                raise ValueError("unknown field")
+            body = json.loads(await request.read())
+            events = frozenset(body.get("events") or ())
+            if body.get("configurationKeys"):
+                raise ValueError("configurationKeys are deprecated; use environment variables instead")
         except (ValueError, TypeError, AttributeError) as error:
-            return answers.error(403, "InvalidRequestFormat", f"Invalid request: {error}")
-        invalid = events - (_EVENTS if external else {"INVOKE"})
-        if invalid:
-            wrong = min(map(str, invalid))
-            return answers.error(403, "Extension.InvalidEventType", f"Invalid event type: {wrong}")
+            return answers.error(403, "InvalidRequestFormat", str(error))
+        if unknown := events - _EVENTS:
+            wrong = min(map(str, unknown))
+            return answers.error(403, "Extension.InvalidEventType", f"{wrong}: ErrorInvalidEventType")
+        if "SHUTDOWN" in events and not external:
+            message = "SHUTDOWN: ShutdownEventNotSupportedForInternalExtension"
+            return answers.error(403, "Extension.InvalidEventType", message)
         if not self.registration_open:
             return answers.error(403, "Extension.RegistrationClosed", "Extension registration closed already")
         if name in self.agents:
-            return answers.error(403, "Extension.InvalidExtensionState", f"{name} is registered already")
+            return answers.error(403, "Extension.InvalidExtensionState", self.agents[name].registered_already())
         if len(self.agents) >= MAX_EXTENSIONS:
             return answers.error(403, "Extension.TooManyExtensions", f"Extension limit ({MAX_EXTENSIONS}) reached")
         agent = self.agents[name] = Agent(name, events, external=external)
@@ -148,7 +165,7 @@ class ExtensionsApi:
             return agent
         error_type = request.headers.get("Lambda-Extension-Function-Error-Type")
         if not error_type:
-            return answers.error(403, "Extension.MissingHeader", "Missing Lambda-Extension-Function-Error-Type header")
+            return answers.error(403, "Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found")
         try:
             message = str(json.loads(await request.read())["errorMessage"])
         except (ValueError, TypeError, KeyError):

@@ -21,6 +21,8 @@ from .runtime_api import RuntimeApi
 from .sandbox_env import Sandbox, extension_environment, runtime_environment
 from .telemetry_api import TelemetryApi
 
+#: Seconds that a runtime which said why it cannot begin is given to end by itself, as clients do.
+_LEAVE = 0.2
 #: Seconds between an exit and the fault it means: what the process said last is still on its way through a socket.
 _LAST_WORDS = 0.003
 
@@ -48,11 +50,12 @@ class Generation:
         self._confine = confine
         self._loop = asyncio.get_running_loop()
         self._fault: asyncio.Future[Fault] = self._loop.create_future()
+        self._given_up: Fault | None = None
         self._ending = False
         self.runtime_process: ChildProcess | None = None
         self.extension_processes: dict[str, ChildProcess] = {}
         described = {"functionName": config.name, "functionVersion": config.version, "handler": config.handler}
-        self.runtime = RuntimeApi(self.fail)
+        self.runtime = RuntimeApi(self._gave_up)
         self.extensions = ExtensionsApi(self.fail, described, config.account_id)
         self.telemetry = TelemetryApi(session)
         self._memory = MemoryWatch(
@@ -206,8 +209,14 @@ class Generation:
             if process.pid == root:  # an extension's end is a crash like any other
                 process.signal_group(signal.SIGKILL)
 
+    def _gave_up(self, fault: Fault) -> None:
+        self._given_up = self._given_up or fault
+        self._loop.call_later(_LEAVE, self.fail, fault)
+
     def _runtime_exited(self, process: ChildProcess) -> None:
-        if not self._ending:
+        if self._given_up is not None:
+            self.fail(self._given_up)
+        elif not self._ending:
             self._loop.call_later(_LAST_WORDS, self.fail, runtime_exit(process.exit_text))
 
     def _extension_exited(self, process: ChildProcess) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Callable
 
@@ -21,6 +22,10 @@ from .signals import Signal
 #: Bytes of the largest answer: 6 MiB and 100 bytes for the envelope.
 MAX_RESPONSE = 6 * 1024 * 1024 + 100
 _INIT_ERROR = "Runtime.Unknown"
+_ROUTES = {
+    "GET": re.compile(r"(invocation|restore)/next"),
+    "POST": re.compile(r"invocation/[^/]+/(response|error)|(init|restore)/error"),
+}
 
 
 class RuntimeApi:
@@ -35,6 +40,8 @@ class RuntimeApi:
         self._restore: asyncio.Future[web.Response] | None = None
         self._invocation: Invocation | None = None
         self._invocation_id = ""
+        #: Whether the runtime has asked for an event: its initialisation is over.
+        self._began = False
 
     def deliver(self, invocation: Invocation, deadline_ms: int) -> None:
         """Answer the runtime's `/next`, which it has asked for."""
@@ -78,12 +85,13 @@ class RuntimeApi:
                 self._restore = self._loop.create_future()
                 self.at_restore.set()
                 return await self._restore
-        return answers.error(404, "NotFound", f"{request.method} /2018-06-01/runtime/{path}")
+        return answers.unrouted(path, _ROUTES)
 
     async def _ask_next(self) -> web.Response:
         if self._next is None:
             self._next = self._loop.create_future()
         self._invocation = None
+        self._began = True
         waiting = self._next
         self.at_next.set()
         return await waiting
@@ -96,7 +104,7 @@ class RuntimeApi:
         if echoed and echoed != self._invocation_id:
             return answers.error(410, "InvocationExpired", "the invocation was already given to another attempt")
         if invocation.responded.is_set():
-            return answers.error(403, "InvalidStateTransition", "State transition is not allowed")
+            return self._refuse("InvocationResponse" if kind == "response" else "InvocationErrorResponse")
         body = await request.read()
         if len(body) > MAX_RESPONSE:
             text = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE} bytes)."
@@ -107,10 +115,18 @@ class RuntimeApi:
         invocation.respond(body, "Unhandled" if kind == "error" else None)
         return answers.ok()
 
+    def _refuse(self, wanted: str) -> web.Response:
+        invocation = self._invocation
+        state = "Ready" if invocation is None else "Running"
+        if invocation is not None and invocation.responded.is_set():
+            state = "RuntimeResponseSentState"
+        message = f"State transition from {state} to {wanted} failed for runtime. "
+        return answers.error(403, "InvalidStateTransition", message + "Error: State transition is not allowed")
+
     async def _init_error(self, request: web.BaseRequest, phase: str) -> web.Response:
         body = await request.read()
         error_type = request.headers.get("Lambda-Runtime-Function-Error-Type", _INIT_ERROR)
-        if self.at_next.is_set() and phase == "init":
-            return answers.error(403, "InvalidStateTransition", "State transition is not allowed")
+        if self._began and phase == "init":
+            return self._refuse("InitError")
         self._fail(Fault(error_type, f"Runtime failed to {phase}", body or None))
         return answers.ok()

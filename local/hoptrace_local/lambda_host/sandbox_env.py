@@ -59,6 +59,8 @@ def runtime_environment(sandbox: Sandbox) -> dict[str, str]:
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "HOME": str(sandbox.home),
+        # Environments share one desk's loopback: a function that wants the collector's OTLP port says which.
+        "HOPTRACE_OTLP_PORT": "0",
         **config.environment,
         "_HANDLER": config.handler,
         "_HOPTRACE_LOCAL_OPT": str(sandbox.opt),

@@ -145,7 +145,7 @@ class TelemetryApi:
         for past in self._events:
             subscriber.offer(past)
         self.emit(subscription(agent.name, wanted.types))
-        return web.Response(status=200, text="OK")
+        return answers.as_json(200, "OK")
 
 
 class Subscriber:

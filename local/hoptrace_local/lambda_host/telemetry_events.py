@@ -45,7 +45,15 @@ def span(name: str, start: str, duration_ms: float) -> dict[str, Any]:
 
 
 def init_start(
-    *, name: str, version: str, init_type: str, phase: str, instance_id: str, memory_bytes: int, runtime: str
+    *,
+    name: str,
+    version: str,
+    init_type: str,
+    phase: str,
+    instance_id: str,
+    memory_bytes: int,
+    runtime: str,
+    runtime_arn: str,
 ) -> Event:
     """`platform.initStart`."""
     return event(
@@ -58,6 +66,7 @@ def init_start(
             "instanceId": instance_id,
             "instanceMaxMemory": memory_bytes,
             "runtimeVersion": runtime,
+            "runtimeVersionArn": runtime_arn,
         },
     )
 
@@ -80,7 +89,9 @@ def init_report(
     return event("platform.restoreReport" if restore else "platform.initReport", _with_error(record, error_type))
 
 
-def restore_start(*, name: str, version: str, instance_id: str, memory_bytes: int, runtime: str) -> Event:
+def restore_start(
+    *, name: str, version: str, instance_id: str, memory_bytes: int, runtime: str, runtime_arn: str
+) -> Event:
     """`platform.restoreStart`."""
     return event(
         "platform.restoreStart",
@@ -90,6 +101,7 @@ def restore_start(*, name: str, version: str, instance_id: str, memory_bytes: in
             "instanceId": instance_id,
             "instanceMaxMemory": memory_bytes,
             "runtimeVersion": runtime,
+            "runtimeVersionArn": runtime_arn,
         },
     )
 
