@@ -143,9 +143,9 @@ def _post(process: subprocess.Popen[bytes], port: int, payload: bytes) -> None:
                 payload,
                 {"Content-Type": "application/json", "X-Amzn-Trace-Id": TRACE},
             )
-            if (
-                b"Runtime.Unavailable" not in connection.getresponse().read()
-            ):  # it asks for its next event a moment later
+            answer = connection.getresponse().read()
+            # A worker asks for its next event a moment after its answer was passed on.
+            if b"Runtime.Unavailable" not in answer or time.monotonic() > until:
                 return
         except ConnectionRefusedError:
             if process.poll() is not None or time.monotonic() > until:
