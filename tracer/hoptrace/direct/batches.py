@@ -1,0 +1,108 @@
+"""Records read back: as many spans as fit one request, and what they mean for those that follow.
+
+Reading changes nothing. What was read counts only once it is sent (`Reader.commit`), so that a batch whose request
+failed is read again, whole.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .closing import closed, failed_init
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .spool import Source
+
+MOST_SPANS = 512
+"""Of one request (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`'s default)."""
+
+_BYTES = 1 << 20
+
+
+class Batch:
+    """What one request carries.
+
+    Attributes:
+        resource, scope: whose spans these are.
+        spans: in the records' shape.
+        count: bytes of the source.
+        dropped: how many records the tracer could not write, by reason.
+    """
+
+    __slots__ = ("count", "dropped", "opened", "resource", "scope", "spans")
+
+    def __init__(self, resource: dict[str, Any], scope: tuple[str, str], opened: dict[str, dict[str, Any]]) -> None:
+        self.resource = resource
+        self.scope = scope
+        self.opened = opened
+        self.spans: list[dict[str, Any]] = []
+        self.dropped: dict[str, int] = {}
+        self.count = 0
+
+
+class Reader:
+    """Reads one source.
+
+    Args:
+        resource, scope: of spans before the first record that says.
+    """
+
+    def __init__(self, source: Source, resource: dict[str, Any], scope: tuple[str, str]) -> None:
+        self.source = source
+        self._resource = resource
+        self._scope = scope
+        self._opened: dict[str, dict[str, Any]] = {}
+
+    def read(self, now: int) -> Batch | None:
+        """The next batch; `None` at the end. `now` in nanoseconds since the epoch.
+
+        A batch may be without spans: then its bytes are all that there is to commit.
+        """
+        text = self.source.read(_BYTES)
+        batch = Batch(self._resource, self._scope, dict(self._opened))
+        lines = text.splitlines(keepends=True)
+        for line in lines:
+            if len(batch.spans) >= MOST_SPANS:
+                break
+            batch.count += len(line)
+            _take(batch, line)
+        if self.source.orphan and self.source.offset + batch.count >= self.source.size:
+            for begin in batch.opened.values():
+                batch.spans += closed(begin, now)
+            batch.opened = {}
+        return batch if batch.count or batch.spans else None
+
+    def commit(self, batch: Batch) -> None:
+        """The batch is done with, sent or refused for good."""
+        self._resource, self._scope, self._opened = batch.resource, batch.scope, batch.opened
+        self.source.sent(batch.count)
+
+
+def _take(batch: Batch, line: bytes) -> None:
+    """Add a record to a batch; what is no record of ours is passed over, as the collector does."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return
+    if not isinstance(record, dict):
+        return
+    kind = record.get("type")
+    span = record.get("span")
+    if kind in ("begin", "init_error") and isinstance(record.get("resource"), dict):
+        batch.resource = record["resource"]
+    if kind == "dropped":
+        count, reason = record.get("count"), record.get("reason")
+        if isinstance(count, int) and isinstance(reason, str):
+            batch.dropped[reason] = batch.dropped.get(reason, 0) + count
+    elif kind == "init_error":
+        batch.spans.append(failed_init(record))
+    elif isinstance(span, dict):
+        identifier = str(span.get("span_id"))
+        if kind == "begin":
+            batch.opened[identifier] = record
+        elif kind in ("span", "end"):
+            batch.opened.pop(identifier, None)
+            batch.spans.append(span)

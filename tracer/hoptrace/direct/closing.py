@@ -1,0 +1,56 @@
+"""Spans of invocations that never came back, closed by the process that comes after.
+
+The same names and texts as the collector's, as far as they can be known without it: Lambda ends a function at its
+deadline, so an invocation whose process is gone by then is taken for timed out.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ERROR = 2
+INTERNAL = 1
+
+
+def closed(begin: dict[str, Any], now: int) -> list[dict[str, Any]]:
+    """The spans that a `begin` record left open, ended; `now` in nanoseconds since the epoch."""
+    deadline = begin.get("deadline")
+    deadline = deadline * 1_000_000 if isinstance(deadline, int) else 0
+    spans = [begin.get("span"), *(begin.get("records") or ())]
+    found = []
+    for span in spans:
+        if not isinstance(span, dict) or not isinstance(span.get("start"), int):
+            continue
+        start = span["start"]
+        if deadline and now >= deadline:
+            end, kind = deadline, "timeout"
+            seconds = max(0.0, (end - start) / 1e9)
+            message = f"the function timed out {seconds:.2f} s after the invocation began"
+        else:
+            end, kind = now, "Runtime.ExitError"
+            message = f"the function's process ended before the invocation did ({kind})"
+        more = {"hoptrace.closed_by": "tracer", "error.type": kind}
+        attributes = {**(span.get("attributes") or {}), **more}
+        found.append({**span, "end": max(start, end), "attributes": attributes, "status": [ERROR, message]})
+    return found
+
+
+def failed_init(record: dict[str, Any]) -> dict[str, Any]:
+    """The span of an initialisation that failed."""
+    kind = record.get("error_type") or "Runtime.Unknown"
+    end = record.get("end") or 0
+    return {
+        "trace_id": os.urandom(16).hex(),
+        "span_id": os.urandom(8).hex(),
+        "name": "init",
+        "kind": INTERNAL,
+        "start": record.get("start") or end,
+        "end": end,
+        "flags": 1,
+        "attributes": {"hoptrace.init": True, "error.type": kind, "hoptrace.closed_by": "tracer"},
+        "status": [ERROR, record.get("message") or ""],
+    }
