@@ -4,13 +4,14 @@
 #
 # Lambda starts the runtime only after every extension has registered, and whatever an extension does meanwhile competes
 # with the function for the CPU. A shell that is asleep costs nothing. It sleeps without polling: on /event/next, then on the bell,
-# a named pipe whose writing end the tracer holds. A byte is a ring (the response is out), end of file means that no
-# function process is alive, and a limit derived from the event's deadline covers a function that never rings.
+# a named pipe whose writing end the tracer holds. `i` is a ring (the response is out), end of file means that no function
+# process is alive, and a limit derived from the event's deadline covers a function that never rings.
 #
 # It stays behind as Python's parent: should Python ever end before SHUTDOWN, it goes on answering, so that the function
 # runs on. Works with bash 4.2 (Amazon Linux 2) and later.
 
 LC_ALL=C
+trap '' PIPE  # an API that closes early must not end us
 home=$1
 python=$2
 name=hoptrace-collector
@@ -20,9 +21,11 @@ port=${api##*:}
 run=${HOPTRACE_RUN_DIR:-/tmp/.hoptrace}
 bell=$run/bell
 telemetry_port=${HOPTRACE_TELEMETRY_PORT:-4319}
+[[ $telemetry_port =~ ^[1-9][0-9]{0,4}$ ]] || telemetry_port=4319
 kind=${AWS_LAMBDA_INITIALIZATION_TYPE:-on-demand}
 
 id='' body='' status=''
+files=()
 
 say() { printf 'hoptrace: %s\n' "$1" >&2; }
 
@@ -35,9 +38,10 @@ request() {
     text="$method $path HTTP/1.1"$'\r\n'"Host: $api"$'\r\n'"Connection: close"$'\r\n'"Lambda-Extension-Name: $name"$'\r\n'
     [[ -n $id ]] && text+="Lambda-Extension-Identifier: $id"$'\r\n'
     [[ -n $content ]] && text+="Content-Type: application/json"$'\r\n'"Content-Length: ${#content}"$'\r\n'
-    printf '%s\r\n%s' "$text" "$content" >&5 2>/dev/null
-    IFS=' ' read -r _ status _ <&5 || { exec 5>&-; return 1; }
-    while IFS= read -r line <&5 && line=${line%$'\r'} && [[ -n $line ]]; do
+    text+=$'\r\n'$content
+    printf '%s' "$text" 2>/dev/null >&5
+    IFS=' ' read -r _ status _ 2>/dev/null <&5 || { exec 5>&-; return 1; }
+    while IFS= read -r line 2>/dev/null <&5 && line=${line%$'\r'} && [[ -n $line ]]; do
         key=${line%%:*}
         value=${line#*:}
         value=${value# }
@@ -48,7 +52,8 @@ request() {
         esac
     done
     if [[ -n $chunked ]]; then
-        while IFS= read -r line <&5 && line=${line%$'\r'} && length=$((16#${line%%;*})) && ((length > 0)); do
+        while IFS= read -r line 2>/dev/null <&5 && line=${line%$'\r'} && line=${line%%;*} &&
+            [[ $line =~ ^[0-9A-Fa-f]{1,6}$ ]] && length=$((16#$line)) && ((length > 0)); do
             IFS= read -r -N "$length" line <&5
             body+=$line
             IFS= read -r line <&5
@@ -99,7 +104,7 @@ become() {
     local lower=()
     command -v nice >/dev/null && lower=(nice -n 19)
     "${lower[@]}" "$python" -I -S "$home" --name "$name" --extension-id "$id" --registration "$registration" \
-        --telemetry-port "$telemetry_port" "$@" &
+        --telemetry-port "$telemetry_port" "${files[@]}" "$@" &
     wait $!
     local code=$?
     ((code == 0)) && exit 0
@@ -109,8 +114,9 @@ become() {
 }
 
 off=''
-case ${HOPTRACE_DISABLED,,} in true | 1 | yes | on) off=1 ;; esac
-case ${OTEL_SDK_DISABLED,,} in true | 1 | yes | on) off=1 ;; esac
+for switch in "$HOPTRACE_DISABLED" "$OTEL_SDK_DISABLED"; do
+    [[ ${switch,,} =~ ^[[:space:]]*(true|1|yes|on)[[:space:]]*$ ]] && off=1
+done
 
 events='"INVOKE","SHUTDOWN"'
 [[ -n $off || -z $python || $kind == lambda-managed-instances ]] && events='"SHUTDOWN"'
@@ -155,17 +161,27 @@ rung=''
 if [[ -p $bell ]]; then
     # Opening for reading waits for a writer, and the function may have died already: for a moment we are one ourselves.
     exec 6<>"$bell" 7<"$bell" 6>&-
+    # Held from now on and handed to Python: the function may clear its /tmp.
+    files=(--bell-fd 7)
+    if [[ -f $run/records.jsonl ]] && { exec 8<"$run/records.jsonl"; } 2>/dev/null; then
+        files+=(--records-fd 8)
+        printf '\n' >>"$run/records.jsonl"  # the mark of a reader
+    fi
     time_left
-    limit=$((left - need))
-    if ((limit > 0)); then
+    while ((limit = left - need, limit > 0)); do
         printf -v limit '%d.%03d' $((limit / 1000)) $((limit % 1000))
-        IFS= read -r -N 1 -t "$limit" -u 7 rung
-    fi
-    time_left
-    if [[ -n $rung ]] && ((left > need)); then
-        become --event "$body" --rung 7<&-
-    fi
-    exec 7<&-
+        IFS= read -r -N 1 -t "$limit" -u 7 rung || break
+        time_left
+        ((left > need)) || break
+        case $rung in
+            i) become --event "$body" --rung ;;
+            # Something in the function has OTLP to send and found the port closed; its invocation goes on.
+            o) become --event "$body" ;;
+        esac
+    done
+elif [[ -n $PYTHONPATH ]]; then
+    say "the function is not traced: PYTHONPATH is set, and then Python reads no .pth file of a layer. Set AWS_LAMBDA_EXEC_WRAPPER=/opt/hoptrace, or the handler hoptrace.entry.handler with HOPTRACE_HANDLER=your.handler"
+    files+=(--unattached)
 fi
 
 # The function died, is out of time, was never attached, or leaves too little time for Python's start: release the environment first.

@@ -42,6 +42,27 @@ def calling(
     return handler
 
 
+class Traced:
+    """A callable object that is traced when it is called and is the user's in every other respect."""
+
+    def __init__(self, wrapped: Any, call: Handler) -> None:
+        object.__setattr__(self, "__wrapped__", wrapped)
+        object.__setattr__(self, "_hoptrace_call", call)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call it, recorded."""
+        return self._hoptrace_call(*arguments, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__wrapped__, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self.__wrapped__, name)
+
+
 def loading(
     load: Callable[[str], Any],
     named: Callable[[str], str],

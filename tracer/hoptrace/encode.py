@@ -47,7 +47,7 @@ def begin_record(
             "resource": resource,
             "scope": SCOPE,
             "span": as_dict(span),
-            "records": [as_dict(record) for record in records],
+            "records": [_brief(record) for record in records],
         }
     )
 
@@ -82,6 +82,18 @@ def init_error_record(
             "end": end,
         }
     )
+
+
+def shrink(span: Span) -> None:
+    """Leave out what makes a span large and keep what it says: identity, times, status, short attributes."""
+    span.events = []
+    span.links = span.links[:128]
+    span.attributes = {
+        key[:256]: value[:256] if isinstance(value, str) else value
+        for key, value in list(span.attributes.items())[:128]
+        if not isinstance(value, list)
+    }
+    span.attributes["hoptrace.shrunk"] = True
 
 
 def dropped_record(reason: str, count: int) -> bytes:
@@ -122,6 +134,13 @@ def as_dict(span: Span) -> dict[str, object]:
         ]
     if span.status[0] != UNSET:
         found["status"] = span.status
+    return found
+
+
+def _brief(span: Span) -> dict[str, object]:
+    """An open record's span; its producers' trace state is in the hop's span already."""
+    found = as_dict(span)
+    found.pop("trace_state", None)
     return found
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
+    from .direct import Direct
+
     _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
@@ -36,9 +38,11 @@ class Session:
     def __init__(self, knobs: Settings) -> None:
         self.pid = os.getpid()
         self.settings = knobs
+        os.register_at_fork(after_in_child=self._forked)
         self.in_lambda = in_lambda()
-        self.outbox = Outbox(knobs.run_dir, knobs.max_file_bytes, knobs.max_record_bytes)
-        self.bell = Bell(knobs.run_dir) if self.in_lambda else None
+        self.direct = None if self.in_lambda and _collector_here() else _direct(knobs, self.in_lambda)
+        self.outbox = _outbox(knobs, self.direct, self.in_lambda)
+        self.bell = Bell(knobs.run_dir) if self.in_lambda and self.direct is None else None
         self.rings_at_next = False
         self.started = process_start()
         self.invocations = Invocations(
@@ -46,6 +50,12 @@ class Session:
         )
         self.owes_ring = False
         self.request: Any = None
+
+    def _forked(self) -> None:
+        """A forked child is not the function: while it lived, nobody would notice that the function has died."""
+        if self.bell is not None:
+            self.bell.close()
+            self.bell = None
 
     def emit(self, span: Span) -> None:
         """Where every ended span goes."""
@@ -58,17 +68,24 @@ class Session:
             self.ring()
 
     def ring(self) -> None:
-        """Wake the collector, once for each invocation that has come back."""
-        if self.owes_ring and self.bell is not None:
-            self.owes_ring = False
+        """Wake the collector, or do its work where there is none, once for each invocation that has come back."""
+        self.invocations.settle()
+        if not self.owes_ring:
+            return
+        self.owes_ring = False
+        if self.bell is not None:
             self.bell.ring()
+        if self.direct is not None:
+            deadline = getattr(self.request, "deadline_time_in_ms", None) if self.rings_at_next else None
+            with guard("entry.direct"):
+                self.direct.over(int(deadline or self.invocations.deadline))
 
     def error_posted(self, request_id: Any = None, error: Any = None) -> None:
         """The runtime client is about to report an error of an invocation."""
         request = self.request
         if request is None or request.invoke_id != request_id or not isinstance(error, str):
             return
-        self.invocations.unreached(
+        self.invocations.refused(
             request_id,
             str(request.invoked_function_arn or ""),
             int(request.deadline_time_in_ms or 0),
@@ -78,6 +95,8 @@ class Session:
 
     def close(self) -> None:
         """Give the descriptors back; for tests."""
+        if self.direct is not None:
+            self.direct.close()
         self.outbox.close()
         if self.bell is not None:
             self.bell.close()
@@ -99,6 +118,31 @@ class Session:
                     time.time_ns(),
                 )
             )
+
+
+def _collector_here() -> bool:
+    """Whether Lambda runs our extension beside this process: it starts every file of `/opt/extensions`.
+
+    A layer's folder is on the path; on a desk it may be another than `/opt`.
+    """
+    for folder in ("/opt/python", *sys.path):
+        if folder.endswith("/python") and os.path.exists(folder[:-6] + "extensions/hoptrace-collector"):
+            return True
+    return False
+
+
+def _direct(knobs: Settings, inside: bool) -> Direct:
+    from .direct import Direct  # where there is a collector, nobody pays for it
+
+    return Direct(knobs, in_lambda=inside)
+
+
+def _outbox(knobs: Settings, direct: Direct | None, inside: bool) -> Outbox:
+    if direct is not None and direct.spool is not None:
+        return direct.spool
+    # Without collector and endpoint nobody reads them: a few stay, for whoever wants to look.
+    most = knobs.max_file_bytes if direct is None or not inside else min(1 << 20, knobs.max_file_bytes)
+    return Outbox(knobs.run_dir, most, knobs.max_record_bytes)
 
 
 _session: Session | None = None
@@ -140,14 +184,18 @@ def replace_session(replacement: Session | None) -> Session | None:
 def traced(handler: _Handler) -> _Handler:
     """The handler with every call of it recorded; itself when switched off, traced already, or not callable."""
     found = session()
-    if found is None or not callable(handler) or getattr(handler, _MARK, False) is True:
+    if found is None or not callable(handler) or getattr(handler, _MARK, None) is handler:
         return handler
     invocations = found.invocations
     invocations.ready()
     wrapped: Any = bootstrap.calling(handler, invocations.begin, invocations.succeed, invocations.fail)
+    if not isinstance(handler, type) and not hasattr(handler, "__code__") and not hasattr(handler, "__func__"):
+        wrapped = bootstrap.Traced(handler, wrapped)
+        object.__setattr__(wrapped, _MARK, wrapped)
+        return wrapped  # type: ignore[no-any-return]
     with guard("entry.wraps"):
         functools.update_wrapper(wrapped, handler)
-    setattr(wrapped, _MARK, True)
+    setattr(wrapped, _MARK, wrapped)  # itself: `functools.wraps` copies attributes to whatever wraps it
     return wrapped  # type: ignore[no-any-return]
 
 
@@ -216,6 +264,7 @@ def _watch_runtime() -> None:
             kind.wait_next_invocation = _ringing(wait)
         if found is not None:
             found.rings_at_next = True
+            found.invocations.holds_ends = True
         post = getattr(kind, "post_invocation_error", None)
         if post is not None and not getattr(post, _MARK, False):
             kind.post_invocation_error = _noting_errors(post)

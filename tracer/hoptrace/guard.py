@@ -38,10 +38,26 @@ class guard:  # noqa: N801  a context manager that reads as a word
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
         if kind is None or not issubclass(kind, Exception):
             return False
-        if LOUD:
+        if LOUD or _from_a_signal_handler(tb):
             return False
         swallowed(self.where, error)
         return True
+
+
+def _from_a_signal_handler(tb: TracebackType | None) -> bool:
+    """Whether the error was raised by a signal handler of the user's that happened to run while our code did.
+
+    It is theirs (a timeout by SIGALRM, usually) and passes. Python calls a handler with the signal's number and the
+    frame that it interrupted, and nothing else is called so.
+    """
+    frame_type = type(sys._getframe())
+    while tb is not None:
+        frame = tb.tb_frame
+        for name in frame.f_code.co_varnames[: min(frame.f_code.co_argcount, 3)]:
+            if type(frame.f_locals.get(name)) is frame_type:
+                return True
+        tb = tb.tb_next
+    return False
 
 
 def swallowed(where: str, error: BaseException | None) -> None:

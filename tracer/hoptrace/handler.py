@@ -15,7 +15,7 @@ from .guard import guard
 from .lineage import Lineage, lay_out
 from .send import Outbox
 from .settings import Settings, trace_header
-from .spans import ERROR, INTERNAL, Span, activate, restore, set_invocation
+from .spans import ERROR, INTERNAL, Span, activate, current_span, restore, set_invocation
 from .spans.context import SpanContext, parse_xray_root
 from .spans.exceptions import exception_message, exception_type
 from .spans.span import new_span_id
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_TOGETHER = 100
+"""Hop spans that go into one write."""
+
 AHEAD = 10_000_000_000
 """Nanoseconds between a ready handler and its first invocation from which the environment counts as initialised ahead
 of demand: Lambda does that on its own, and nobody waited for that start."""
@@ -34,9 +37,10 @@ of demand: Lambda does that on its own, and nobody waited for that start."""
 class Invocation:
     """What is kept from begin to end."""
 
-    __slots__ = ("arrival", "lineage", "ordinal", "span", "token")
+    __slots__ = ("arrival", "before", "lineage", "ordinal", "span", "token")
 
-    def __init__(self, arrival: triggers.Arrival, lineage: Lineage, ordinal: int) -> None:
+    def __init__(self, arrival: triggers.Arrival, lineage: Lineage, ordinal: int, before: Span | None) -> None:
+        self.before = before
         self.arrival = arrival
         self.lineage = lineage
         self.ordinal = ordinal
@@ -68,6 +72,8 @@ class Invocations:
         self._outbox = outbox
         self._started = started
         self._in_lambda = in_lambda
+        # Lambda runs one invocation at a time in a process.
+        self._serial = in_lambda
         self._over = over
         self._clock = clock
         self._ready = 0
@@ -75,6 +81,9 @@ class Invocations:
         self._lock = threading.Lock()
         self._active: dict[str, int] = {}
         self._begun_last = ""
+        self.deadline = 0
+        self._held: tuple[Invocation, int] | None = None
+        self.holds_ends = False
 
     def ready(self) -> None:
         """The handler is loaded; what follows until the first event is not initialisation."""
@@ -95,15 +104,21 @@ class Invocations:
                 ordinal = self._ordinal
                 self._active[request_id] = ordinal
             self._begun_last = request_id
-            return self._begun(
-                triggers.identify(event, context),
-                _text(context, "function_name"),
-                request_id,
-                _text(context, "invoked_function_arn"),
-                _text(context, "function_version"),
-                _deadline(context, self._clock()),
-                ordinal,
-            )
+            found = None
+            try:
+                found = self._begun(
+                    triggers.identify(event, context),
+                    _text(context, "function_name"),
+                    request_id,
+                    _text(context, "invoked_function_arn"),
+                    _text(context, "function_version"),
+                    _deadline(context, self._clock()),
+                    ordinal,
+                )
+            finally:
+                if found is None:
+                    self._forget(request_id)
+            return found
         return None
 
     def succeed(self, invocation: Invocation | None, result: Any) -> None:
@@ -112,7 +127,7 @@ class Invocations:
             return
         with guard("handler.succeed"):
             self._result(invocation, result)
-        self._ended(invocation, "ok")
+        self._ended(invocation, "ok", hold=self.holds_ends)
 
     def fail(self, invocation: Invocation | None, error: BaseException) -> None:
         """Record that the handler raised."""
@@ -126,14 +141,33 @@ class Invocations:
             invocation.span.record_exception(error)
         self._ended(invocation, "error")
 
-    def unreached(self, request_id: str, arn: str, deadline: int, error_type: str, message: str) -> None:
-        """Record an invocation that failed before the handler was called: its event could not be parsed.
+    def settle(self) -> None:
+        """The runtime client asks for the next event: what the handler returned has been taken."""
+        with guard("handler.settle"):
+            held, self._held = self._held, None
+            if held is not None:
+                self._write_end(*held, "ok")
+
+    def refused(self, request_id: str, arn: str, deadline: int, error_type: str, message: str) -> None:
+        """Record an error that the runtime client reports and the handler did not raise.
+
+        Its event could not be parsed, so the handler was never called, or its result could not be marshalled.
 
         Args:
             deadline: epoch milliseconds.
         """
-        with guard("handler.unreached"):
-            if not request_id or request_id == self._begun_last:
+        with guard("handler.refused"):
+            if not request_id:
+                return
+            if self._held is not None and self._held[0].span.request_id == request_id:
+                # The handler returned what Lambda does not take: a result that cannot be marshalled.
+                invocation, finished = self._held
+                self._held = None
+                invocation.span.set_attribute("error.type", error_type)
+                invocation.span.set_status(ERROR, message)
+                self._write_end(invocation, finished, "error")
+                return
+            if request_id == self._begun_last:
                 return
             self._begun_last = request_id
             with self._lock:
@@ -159,14 +193,15 @@ class Invocations:
         ordinal: int,
     ) -> Invocation:
         now = self._clock()
+        self.deadline = deadline
         function = self._settings.function_name or function or "handler"
         root = parse_xray_root(trace_header())
-        lineage = lay_out(
-            arrival, arrival.span_name or function, now, request_id, root, self._settings.max_batch_records
-        )
+        current = current_span()
+        name = arrival.span_name or function
+        lineage = lay_out(arrival, name, now, request_id, root, self._settings.max_batch_records, current)
         span = lineage.invocation
         span.silence()
-        invocation = Invocation(arrival, lineage, ordinal)
+        invocation = Invocation(arrival, lineage, ordinal, current)
         cold = self._cold(ordinal, now)
         span.set_attributes(arrival.attributes)
         span.set_attribute("faas.invocation_id", request_id)
@@ -178,24 +213,43 @@ class Invocations:
         if arn:
             span.set_attributes(_arn_attributes(arn, version))
         self._outbox.follow()
-        for hop in lineage.hops:
-            self._outbox.write(encode.span_record(hop))
-        self._outbox.write(
-            encode.begin_record(
-                span,
-                ordinal,
-                os.getpid(),
-                deadline,
-                self._settings.resource,
-                (record for _, record in lineage.records),
-            )
-        )
+        lines = [encode.span_record(hop) for hop in lineage.hops]
+        for first in range(0, len(lines), _TOGETHER):
+            self._outbox.write(b"".join(lines[first : first + _TOGETHER]))
+        self._write_begin(invocation, deadline)
         if cold:
             self._outbox.write(encode.span_record(self._init_span(span)))
-        if self._in_lambda and not self._settings.multi_concurrent:
+        if self._serial:
             set_invocation(span)
         invocation.token = activate(span)
         return invocation
+
+    def _write_begin(self, invocation: Invocation, deadline: int) -> None:
+        """Without it the collector could not close the invocation, so it is made to fit."""
+        resource, room = self._settings.resource, self._outbox.max_record
+        records = [record for _, record in invocation.lineage.records]
+        for attempt in range(3):
+            line = encode.begin_record(invocation.span, invocation.ordinal, os.getpid(), deadline, resource, records)
+            if len(line) <= room or attempt == 2:
+                self._outbox.write(line)
+                return
+            records = []
+            if attempt:
+                encode.shrink(invocation.span)
+
+    def _write_end(self, invocation: Invocation, finished: int, outcome: str) -> None:
+        """Without it the collector would take the invocation for lost, so it is made to fit."""
+        span = invocation.span
+        span.end(finished)
+        line = encode.end_record(span, invocation.ordinal, outcome)
+        if len(line) > self._outbox.max_record:
+            encode.shrink(span)
+            line = encode.end_record(span, invocation.ordinal, outcome)
+        self._outbox.write(line)
+
+    def _forget(self, request_id: str) -> None:
+        with self._lock:
+            self._active.pop(request_id, None)
 
     def _cold(self, ordinal: int, now: int) -> bool:
         """Whether somebody waited for this process to start.
@@ -249,35 +303,38 @@ class Invocations:
             count = len(invocation.arrival.records) if whole else len(failed)
             invocation.span.set_attribute("hoptrace.batch.item_failures", count)
 
-    def _ended(self, invocation: Invocation, outcome: str) -> None:
+    def _ended(self, invocation: Invocation, outcome: str, *, hold: bool = False) -> None:
         with guard("handler.end"):
             restore(invocation.token)
-            set_invocation(None)
-            with self._lock:
-                self._active.pop(invocation.span.request_id, None)
+            set_invocation(invocation.before if self._serial else None)
+            self._forget(invocation.span.request_id)
             now = self._clock()
             for _, span in invocation.lineage.records:
                 span.end(now)
-            invocation.span.end(now)
             self._outbox.confess()
-            self._outbox.write(encode.end_record(invocation.span, invocation.ordinal, outcome))
+            if hold:
+                self._held = (invocation, now)
+            else:
+                self._write_end(invocation, now, outcome)
         with guard("handler.over"):
             self._over()
 
 
 def _text(source: Any, name: str) -> str:
-    value = getattr(source, name, None)
+    try:
+        value = getattr(source, name, None)
+    except Exception:  # a stand-in for the context, in somebody's tests
+        return ""
     return value if isinstance(value, str) else ""
 
 
 def _deadline(context: Any, now: int) -> int:
     """Epoch milliseconds, 0 when the context does not know."""
-    remaining = getattr(context, "get_remaining_time_in_millis", None)
-    if callable(remaining):
-        left = remaining()
-        if isinstance(left, int | float):
-            return now // 1_000_000 + int(left)
-    return 0
+    try:
+        left = context.get_remaining_time_in_millis()
+        return now // 1_000_000 + int(left) if isinstance(left, int | float) else 0
+    except Exception:  # none, or a stand-in for the context
+        return 0
 
 
 def _arn_attributes(arn: str, version: str) -> dict[str, object]:

@@ -37,7 +37,9 @@ class Lineage:
         self.records: list[tuple[str, Span]] = []
 
 
-def lay_out(arrival: Arrival, name: str, now: int, request_id: str, root: str | None, limit: int) -> Lineage:
+def lay_out(
+    arrival: Arrival, name: str, now: int, request_id: str, root: str | None, limit: int, current: Span | None = None
+) -> Lineage:
     """Make the spans of an arrival.
 
     Args:
@@ -45,6 +47,7 @@ def lay_out(arrival: Arrival, name: str, now: int, request_id: str, root: str | 
         now: the invocation's begin, nanoseconds since the epoch.
         root: the trace id for an invocation that nobody sent context to, or `None` for a new one.
         limit: of how many records spans and links are made.
+        current: the span in whose course the handler is called, where nobody sent context.
     """
     records = arrival.records[:limit]
     single = len(arrival.records) == 1
@@ -53,14 +56,20 @@ def lay_out(arrival: Arrival, name: str, now: int, request_id: str, root: str | 
     carried = records[0].root if single else ""
     trace_id = next(iter(traces)) if of_one_trace else carried or root or new_trace_id()
     invocation = Span(name, SERVER, SpanContext(trace_id, new_span_id()), "", now, request_id)
+    if not traces and current is not None:
+        invocation.context.trace_id = current.context.trace_id
+        invocation.parent_id = current.context.span_id
+    if len(arrival.records) > limit:
+        invocation.set_attribute("hoptrace.batch.untraced_records", len(arrival.records) - limit)
     lineage = Lineage(invocation)
     of_batch = arrival.partial_failures or len(records) > 1
     for position, record in enumerate(records):
         producer = record.context
         if producer is None and not single:
             producer = invocation.context
-        upstream = _hops(lineage, record.hops, producer, trace_id, now, request_id)
-        if upstream is not None and (single or (of_one_trace and position == 0)):
+        upstream = _hops(lineage, record.hops, producer, invocation.context.trace_id, now, request_id)
+        nested = not traces and current is not None
+        if upstream is not None and not nested and (single or (of_one_trace and position == 0)):
             invocation.parent_id = upstream.span_id
             invocation.context.trace_state = upstream.trace_state
         elif upstream is not None and record.context is not None:

@@ -5,16 +5,97 @@ Nothing here raises or blocks; what cannot be written is counted and said in a r
 room.
 """
 
-import os
+from __future__ import annotations
+
 import stat
 
+# Bound here and now: a user's patch of `os.write` is not meant for our records, and not ours to suffer from.
+from os import (
+    O_APPEND,
+    O_CLOEXEC,
+    O_CREAT,
+    O_NOFOLLOW,
+    O_NONBLOCK,
+    O_RDWR,
+    close,
+    dup2,
+    fstat,
+    makedirs,
+    mkfifo,
+    pread,
+    write,
+)
+from os import open as open_file
+from os import stat as stat_path
+
 from . import encode
-from .guard import say, swallowed
+from .guard import swallowed
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import stat_result
 
 RECORDS = "records.jsonl"
 BELL = "bell"
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+class Descriptor:
+    """An open file that is still the one that was opened.
+
+    The user's code may close every descriptor (a daemonised child does) and get the number for a file of its own: a
+    number is used and closed only while device and inode are those that it was opened for.
+    """
+
+    __slots__ = ("number", "identity")
+
+    def __init__(self) -> None:
+        self.number = -1
+        self.identity = (0, 0)
+
+    def holds(self) -> bool:
+        """Whether it is open and ours."""
+        if self.number < 0:
+            return False
+        try:
+            status = fstat(self.number)
+        except OSError:
+            self.number = -1
+            return False
+        if (status.st_dev, status.st_ino) == self.identity:
+            return True
+        self.number = -1
+        return False
+
+    def take(self, number: int, status: stat_result) -> None:
+        """Hold another file from now on; a thread that writes meanwhile has the old one or the new one, none else."""
+        if self.holds():
+            dup2(number, self.number, inheritable=False)
+            close(number)
+        else:
+            self.number = number
+        self.identity = (status.st_dev, status.st_ino)
+
+    def close(self) -> None:
+        """Give it back."""
+        if self.holds():
+            close(self.number)
+        self.number = -1
+
+
+def _opened(path: str, run_dir: str, flags: int, wanted: Callable[[int], bool]) -> tuple[int, stat_result]:
+    """Open without ever waiting (a pipe in a file's place would), and make sure of the kind; raises OSError."""
+    flags |= O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW
+    try:
+        number = open_file(path, flags, 0o600)
+    except FileNotFoundError:
+        makedirs(run_dir, 0o700, exist_ok=True)
+        number = open_file(path, flags, 0o600)
+    status = fstat(number)
+    if not wanted(status.st_mode):
+        close(number)
+        raise OSError(f"{path} is of another kind than ours")
+    return number, status
 
 
 class Outbox:
@@ -26,128 +107,143 @@ class Outbox:
         max_record: a record larger than this many bytes is dropped and counted.
     """
 
-    __slots__ = ("_fd", "_inode", "_max_bytes", "_max_record", "_path", "_run_dir", "_size", "_torn", "dropped")
+    __slots__ = ("_path", "_run_dir", "_file", "_size", "_max_bytes", "_torn", "max_record", "dropped")
 
-    def __init__(self, run_dir: str, max_bytes: int = 64 << 20, max_record: int = 1 << 20) -> None:
+    def __init__(self, run_dir: str, max_bytes: int = 16 << 20, max_record: int = 1 << 20) -> None:
         self._run_dir = run_dir
         self._path = run_dir + "/" + RECORDS
-        self._fd = -1
-        self._inode = (0, 0)
-        self._size = 0
+        self._file = Descriptor()
+        self._size = 0  # as far as we know: the beginning and what we wrote
         self._max_bytes = max_bytes
-        self._max_record = max_record
         self._torn = False
+        self.max_record = max_record
         self.dropped: dict[str, int] = {}
         self._open()
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
         try:
-            try:
-                fd = os.open(self._path, _FLAGS, 0o600)
-            except FileNotFoundError:
-                os.makedirs(self._run_dir, 0o700, exist_ok=True)
-                fd = os.open(self._path, _FLAGS, 0o600)
-            status = os.fstat(fd)
+            number, status = _opened(self._path, self._run_dir, O_RDWR | O_APPEND | O_CREAT, stat.S_ISREG)
+            unread = self._unread()
+            self._file.take(number, status)
+            self._size = status.st_size
+            if unread:
+                self._size += write(self._file.number, unread)
         except OSError as error:
             swallowed("send.open", error)
-            return
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd, self._inode, self._size = fd, (status.st_dev, status.st_ino), status.st_size
+            return False
+        return True
+
+    def _unread(self) -> bytes:
+        """What stands in a file that was wiped before anybody read it: a reader leaves an empty line as its mark."""
+        if not self._file.holds():
+            return b""
+        status = fstat(self._file.number)
+        if status.st_nlink or status.st_size != self._size:
+            return b""
+        return pread(self._file.number, self._size, 0)
 
     def follow(self) -> None:
-        """Open the file anew when the path no longer names it: the collector rotated, or `/tmp` was wiped."""
+        """Go on with the file that the path names: the collector has put another one there.
+
+        A path that names nothing is a `/tmp` that the user wiped: the file that is open is the one that the collector
+        reads.
+        """
         try:
-            status = os.stat(self._path)
-            if (status.st_dev, status.st_ino) == self._inode:
-                self._size = status.st_size
-                return
+            status = stat_path(self._path)
         except OSError:
-            pass
+            if not self._file.holds():
+                self._open()
+            return
+        if self._file.holds() and (status.st_dev, status.st_ino) == self._file.identity:
+            self._size = status.st_size
+            return
         self._open()
 
-    def write(self, line: bytes) -> bool:
-        """Append one record; whether it is in the kernel's hands whole."""
-        size = len(line)
-        if size > self._max_record:
+    def write(self, lines: bytes) -> bool:
+        """Append one record, or several that belong together; whether they are in the kernel's hands whole."""
+        size = len(lines)
+        if size > self.max_record:
             return self._drop("record_too_large")
         if self._size + size > self._max_bytes:
             return self._drop("file_full")
-        if self._fd < 0:
+        if not self._file.holds() and not self._open():
             return self._drop("no_file")
         if self._torn:
-            line = b"\n" + line
+            lines = b"\n" + lines
         try:
-            written = os.write(self._fd, line)
+            written = write(self._file.number, lines)
         except OSError:
             return self._drop("write_failed")
         self._size += written
-        self._torn = written < len(line)
+        self._torn = written < len(lines)
         if self._torn:
             return self._drop("disk_full")
         return True
 
     def confess(self) -> None:
-        """Write down what was dropped since the last time."""
+        """Write down what was dropped since the last time, as far as there is room."""
         dropped, self.dropped = self.dropped, {}
         for reason, count in dropped.items():
+            before = dict(self.dropped)
             if not self.write(encode.dropped_record(reason, count)):
-                self.dropped[reason] = self.dropped.get(reason, 0) + count - 1
+                self.dropped = before
+                self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def _drop(self, reason: str) -> bool:
-        count = self.dropped.get(reason, 0)
-        self.dropped[reason] = count + 1
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
         return False
 
     def close(self) -> None:
         """Give the descriptor back."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
 
 class Bell:
     """The writing end of the pipe that wakes the collector; held open for the life of this process.
 
     Its end of file tells the collector that no function process is alive, so it is opened as early as possible and
-    closed by the kernel alone.
+    closed by the kernel alone, or in a forked child, which is not the function.
     """
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_file", "_path", "_run_dir")
 
     def __init__(self, run_dir: str) -> None:
-        self._fd = -1
-        path = run_dir + "/" + BELL
+        self._run_dir = run_dir
+        self._path = run_dir + "/" + BELL
+        self._file = Descriptor()
         try:
-            try:
-                os.mkfifo(path, 0o600)
-            except FileNotFoundError:
-                os.makedirs(run_dir, 0o700, exist_ok=True)
-                os.mkfifo(path, 0o600)
-            except FileExistsError:
-                pass
-            # Reading and writing: such an open never waits for the other side, and a ring without a reader is no
-            # SIGPIPE.
-            fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-                os.close(fd)
-                say(f"{path} is not a pipe; the collector wakes at each invocation's deadline only")
-                return
+            self._make()
         except OSError as error:
             swallowed("send.bell", error)
-            return
-        self._fd = fd
 
-    def ring(self) -> None:
+    def _make(self) -> None:
+        try:
+            mkfifo(self._path, 0o600)
+        except FileNotFoundError:
+            makedirs(self._run_dir, 0o700, exist_ok=True)
+            mkfifo(self._path, 0o600)
+        except FileExistsError:
+            pass
+        # Reading and writing: such an open never waits for the other side, and a ring without a reader is no SIGPIPE.
+        self._file.take(*_opened(self._path, self._run_dir, O_RDWR, stat.S_ISFIFO))
+
+    def _replaced(self) -> bool:
+        """Whether the path names another pipe: `/tmp` was wiped, and the collector has made a new one."""
+        try:
+            status = stat_path(self._path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) != self._file.identity
+
+    def ring(self, sound: bytes = b"i") -> None:
         """Wake the collector: an invocation is over. Never waits: a full pipe wakes it just as well."""
-        if self._fd >= 0:
-            try:
-                os.write(self._fd, b"i")
-            except OSError:
-                return
+        try:
+            if not self._file.holds() or self._replaced():
+                self._make()
+            write(self._file.number, sound)
+        except OSError:
+            return
 
     def close(self) -> None:
-        """Give the descriptor back; for tests."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Give the descriptor back."""
+        self._file.close()

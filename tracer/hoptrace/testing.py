@@ -62,7 +62,7 @@ def recorder(environ: Mapping[str, str] | None = None) -> Iterator[Recorder]:
     with tempfile.TemporaryDirectory(prefix="hoptrace-test-") as folder:
         run_dir = pathlib.Path(folder) / "run"
         recorded = Recorder(run_dir)
-        knobs = settings.Settings({"HOPTRACE_RUN_DIR": str(run_dir), **(environ or {})})
+        knobs = settings.Settings({"OTEL_TRACES_EXPORTER": "none", "HOPTRACE_RUN_DIR": str(run_dir), **(environ or {})})
         patched = clients.installed()
         before_session, loud = entry.replace_session(None), guard.LOUD
         settings.use(knobs)

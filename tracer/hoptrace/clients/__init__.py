@@ -15,6 +15,8 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("requests.sessions", "hoptrace.clients.requests"),
     ("urllib3.connectionpool", "hoptrace.clients.urllib3"),
     ("urllib3.poolmanager", "hoptrace.clients.urllib3"),
+    ("opentelemetry.exporter.otlp.proto.http", "hoptrace.clients.otlp_exporter"),
+    ("opentelemetry.exporter.otlp.json.http", "hoptrace.clients.otlp_exporter"),
 )
 """Which module's import to wait for, and which module of ours has `patch(module)` and `unpatch()` for it."""
 

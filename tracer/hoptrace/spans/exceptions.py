@@ -3,6 +3,8 @@
 import traceback
 
 _OURS = "/hoptrace/bootstrap.py"
+_LONGEST_CHAIN = 10
+_LARGEST_GROUP = 50
 
 
 def exception_type(error: BaseException) -> str:
@@ -30,11 +32,24 @@ def exception_attributes(error: BaseException, length: int) -> dict[str, object]
     }
 
 
+def _length(error: BaseException) -> int:
+    """How many exceptions are chained to this one, counted to a little more than what is printed."""
+    seen = 1
+    following: BaseException | None = error
+    while following is not None and seen <= _LONGEST_CHAIN:
+        following = following.__cause__ or following.__context__
+        seen += following is not None
+    return seen
+
+
 def _stack(error: BaseException) -> str:
     try:
         tb = error.__traceback__
         while tb is not None and tb.tb_frame.f_code.co_filename.endswith(_OURS):
             tb = tb.tb_next
-        return "".join(traceback.format_exception(type(error), error, tb, limit=-64))
+        chain = _length(error) <= _LONGEST_CHAIN
+        if len(getattr(error, "exceptions", ())) > _LARGEST_GROUP:
+            return "".join(traceback.format_tb(tb, limit=-64)) + type(error).__name__ + "\n"
+        return "".join(traceback.format_exception(type(error), error, tb, limit=-64, chain=chain))
     except Exception:
         return ""

@@ -7,7 +7,7 @@ values: what cannot be recorded is left out.
 from __future__ import annotations
 
 import os
-import time
+from time import time_ns
 
 from ..settings import settings
 from .context import SpanContext
@@ -77,7 +77,7 @@ class Span:
     )
 
     def __init__(self, name: str, kind: int, context: SpanContext, parent_id: str, start: int, request_id: str) -> None:
-        self.name = name
+        self.name = name[:256]
         self.kind = kind
         self.context = context
         self.parent_id = parent_id
@@ -97,7 +97,7 @@ class Span:
 
     def set_attribute(self, key: str, value: object) -> None:
         """Record a string, number, boolean or list of these; anything else and `None` are left out."""
-        if self.end_time:
+        if self.end_time or type(key) is not str:
             return
         limits = settings()
         kept = _attribute(value, limits.attribute_length_limit)
@@ -118,7 +118,7 @@ class Span:
         limits = settings()
         if len(self.events) >= limits.event_count_limit:
             return
-        event = Event(name, when or time.time_ns())
+        event = Event(name, when or time_ns())
         for key, value in (attributes or {}).items():
             kept = _attribute(value, limits.attribute_length_limit)
             if kept is not None:
@@ -146,7 +146,7 @@ class Span:
         """Finish it. When this returns, the span is out of this process's hands. A second call does nothing."""
         if self.end_time:
             return
-        self.end_time = max(end or time.time_ns(), self.start)
+        self.end_time = max(end or time_ns(), self.start)
         if not self._silent:
             _sink(self)
 
@@ -183,7 +183,7 @@ def start_span(
     else:
         context = SpanContext(current.trace_id, span_id, current.flags, current.trace_state)
         parent_id = current.span_id
-    span = Span(name, kind, context, parent_id, start or time.time_ns(), request_id)
+    span = Span(name, kind, context, parent_id, start or time_ns(), request_id)
     if attributes:
         span.set_attributes(attributes)
     span.links.extend(links)
@@ -217,16 +217,19 @@ def on_end(sink: Callable[[Span], None] | None) -> Callable[[Span], None]:
 def _attribute(value: object, length: int) -> object | None:
     """What OTLP can carry of a value, or `None`."""
     kind = type(value)
-    if kind is bool or kind is int:
+    if kind is bool:
         return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**63 else None  # type: ignore[operator]
     if kind is float:
         return value if value == value and value not in (_INFINITY, -_INFINITY) else str(value)
     if isinstance(value, list | tuple):
-        return [_attribute(item, length) for item in value[:256] if isinstance(item, _SIMPLE)]
+        kept = (_attribute(item, length) for item in value[:256] if isinstance(item, _SIMPLE))
+        return [item for item in kept if item is not None]
     if isinstance(value, str):
         return str.__str__(value)[:length]
     if isinstance(value, int):
-        return int(value)
+        return _attribute(int(value), length)
     if isinstance(value, float):
         return _attribute(float(value), length)
     return None
