@@ -89,10 +89,16 @@ def _unescaped(key: str) -> str:
 
 def join_query(many: Shape, single: Shape, decoded: bool) -> str:
     """Rebuild a query string from the objects that v1 events have instead; `decoded` says that they are decoded."""
-    pairs = [(key, value.text()) for key, values in many.pairs() for value in values.items()]
-    pairs = pairs or [(key, value.text()) for key, value in single.pairs()]
+    pairs = ((key, value) for key, values in many.pairs() for value in values.items())
     spell = _percent if decoded else str
-    return "&".join(f"{spell(key)}={spell(value)}" for key, value in pairs)[: 2 * _LONGEST]
+    found: list[str] = []
+    length = 0
+    for key, value in pairs if many.raw else single.pairs():
+        found.append(f"{spell(key)}={spell(value.text())}")
+        length += len(found[-1]) + 1
+        if length > 2 * _LONGEST:
+            break
+    return "&".join(found)[: 2 * _LONGEST]
 
 
 def _percent(text: str) -> str:
