@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from desk_kit import DeskForTests, eventually
 from emulated_aws import Aws
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoptrace_local.lambda_host import LambdaHostError, SqsEventSource
@@ -189,6 +189,7 @@ _json: Any = st.recursive(
 )
 
 
+@settings(database=None)
 @given(_json)
 def test_no_answer_names_a_message_that_was_not_in_the_batch(answer: object) -> None:
     assert failed_messages(json.dumps(answer).encode(), ALL) <= ALL
