@@ -13,13 +13,16 @@ its settings) is imported after the first response.
 
 from __future__ import annotations
 
+import os
+import threading
+
 from ..guard import say
 from .settings import read
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
     from ..settings import Settings
-    from .sender import Sender as _Sender
+    from .sender import Sender
     from .spool import Spool
 
 
@@ -41,7 +44,9 @@ class Direct:
         self._in_lambda = in_lambda
         self._target, complaints = read(knobs.environ)
         self._complaints = complaints
-        self._sender: _Sender | None = None
+        self._sender: Sender | None = None
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
         self.spool: Spool | None = None
         if self._target.host:
             from .spool import Spool
@@ -54,7 +59,19 @@ class Direct:
         Args:
             deadline: epoch milliseconds, 0 when unknown.
         """
-        self._complain()
+        if self._pid != os.getpid():
+            self._pid, self._lock = os.getpid(), threading.Lock()  # a thread of the parent's may hold the old one
+        # Never waited for: who has it sends what is in the spool, this invocation's records included.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._over(deadline)
+            finally:
+                self._lock.release()
+
+    def _over(self, deadline: int) -> None:
+        complaints, self._complaints = self._complaints, []
+        for line in complaints:  # now, and not at the start: a line costs a cold start time
+            say(line)
         if self.spool is None:
             return
         if self._sender is None:
@@ -76,12 +93,6 @@ class Direct:
             self._sender.finish()
         if self.spool is not None:
             self.spool.close()
-
-    def _complain(self) -> None:
-        """Once, and after the first response: a line costs time."""
-        complaints, self._complaints = self._complaints, []
-        for line in complaints:
-            say(line)
 
 
 __all__ = ["Direct"]

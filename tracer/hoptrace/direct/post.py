@@ -7,6 +7,7 @@ connections; a partial success never.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  else the first look-up imports it, and a child forked meanwhile never can
 import http.client
 import socket
 import time
