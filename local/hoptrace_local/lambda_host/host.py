@@ -28,7 +28,6 @@ from .function import FunctionPool
 from .guardian import Guardian
 from .handler_file import check_handler_file
 from .http_front import HttpFront
-from .invocation import Invocation
 from .layers import lay_over
 from .ports import PortPool
 from .sqs_source import SqsEventSource
@@ -142,7 +141,7 @@ class LambdaHost:
                 qualifier=qualifier,
             )
             await invocation.released.future
-            return _result(invocation)
+            return invocation.result()
 
         return self._call(run())
 
@@ -289,18 +288,3 @@ class LambdaHost:
 
 def _with_absolute_code(function: FunctionConfig) -> FunctionConfig:
     return dataclasses.replace(function, code=Path(os.path.abspath(function.code)))
-
-
-def _result(invocation: Invocation) -> InvokeResult:
-    return InvokeResult(
-        request_id=invocation.request_id,
-        payload=invocation.answer,
-        function_error=invocation.function_error,
-        status_code=invocation.status_code,
-        environment_id=invocation.environment_id,
-        cold_start=invocation.cold_start,
-        init_seconds=invocation.init_seconds,
-        response_seconds=invocation.response_seconds,
-        released_seconds=invocation.released_seconds,
-        log="\n".join(invocation.lines),
-    )

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from .config import InvokeResult
 from .signals import Signal
 
 
@@ -49,6 +50,21 @@ class Invocation:
         """The environment is free for the next one."""
         self.released_seconds = time.monotonic() - self.dispatched
         self.released.set()
+
+    def result(self) -> InvokeResult:
+        """What it came to, for the host's caller."""
+        return InvokeResult(
+            request_id=self.request_id,
+            payload=self.answer,
+            function_error=self.function_error,
+            status_code=self.status_code,
+            environment_id=self.environment_id,
+            cold_start=self.cold_start,
+            init_seconds=self.init_seconds,
+            response_seconds=self.response_seconds,
+            released_seconds=self.released_seconds,
+            log="\n".join(self.lines),
+        )
 
 
 def complete_trace_header(given: str | None) -> str:
