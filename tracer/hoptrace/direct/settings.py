@@ -157,9 +157,11 @@ class _Reader:
         return default
 
     def _headers(self, name: str) -> dict[str, str]:
-        from urllib.parse import unquote  # seldom needed, and not loaded in a cold start
+        if not self._text(name):
+            return {}
+        from urllib.parse import unquote  # not loaded in a cold start
 
-        found = {}
+        found: dict[str, str] = {}
         for number, pair in enumerate(self._text(name).split(","), 1):
             if not pair.strip():
                 continue
