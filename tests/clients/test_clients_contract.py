@@ -71,7 +71,8 @@ def row(request):
 
 
 def test_every_row_of_the_table_is_called_here():
-    assert set(ROWS) == {name for name, _ in clients.WATCHED}
+    # The exporters' row changes how they wait for the collector; it records no call.
+    assert set(ROWS) == {name for name, ours in clients.WATCHED if ours != "hoptrace.clients.otlp_exporter"}
 
 
 def test_a_call_is_one_client_span_below_the_one_that_is_current(row, server, recorded):

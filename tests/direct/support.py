@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import shutil
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +42,12 @@ def pip_only(folder: Path, environment: Mapping[str, str], source: str = APP, **
 class Backend:
     """Answers each request as `answer(number)` says: a status, headers, and how long it takes; or `None` for never."""
 
-    def __init__(self, answer: Callable[[int], tuple[int, Mapping[str, str], float] | None], body: bytes = b"") -> None:
+    def __init__(
+        self,
+        answer: Callable[[int], tuple[int, Mapping[str, str], float] | None],
+        body: bytes = b"",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.bodies: list[tuple[dict[str, str], bytes]] = []
         outer = self
 
@@ -72,10 +78,12 @@ class Backend:
         self.held = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.port = int(self._server.server_address[1])
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"http://127.0.0.1:{self.port}" if tls is None else f"https://localhost:{self.port}"
 
     def close(self) -> None:
         self.held.set()
@@ -86,9 +94,11 @@ class Backend:
 
 @contextlib.contextmanager
 def backend(
-    answer: Callable[[int], tuple[int, Mapping[str, str], float] | None], body: bytes = b""
+    answer: Callable[[int], tuple[int, Mapping[str, str], float] | None],
+    body: bytes = b"",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Backend]:
-    found = Backend(answer, body)
+    found = Backend(answer, body, tls)
     try:
         yield found
     finally:

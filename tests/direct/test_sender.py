@@ -2,6 +2,8 @@
 
 import json
 import os
+import ssl
+import subprocess
 import time
 from pathlib import Path
 
@@ -285,6 +287,25 @@ def test_a_name_that_cannot_be_looked_up_is_a_failure_to_try_again(tmp_path, cap
     desk.invocation("a")
     assert "spans cannot be sent to http://nowhere.invalid:4318" in capfd.readouterr().err
     assert desk.sender.dropped == {}
+
+
+def test_https_is_verified_against_the_certificate_that_is_set(tmp_path, capfd):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with backend(lambda _: (200, {}, 0.0), tls=context) as found:
+        Desk(tmp_path / "a", found.endpoint, OTEL_EXPORTER_OTLP_CERTIFICATE=str(certificate)).invocation("a")
+        assert names(found) == [["a"]]
+        assert capfd.readouterr().err == ""
+        Desk(tmp_path / "b", found.endpoint).invocation("b")
+        assert names(found) == [["a"]]
+        assert "CERTIFICATE_VERIFY_FAILED" in capfd.readouterr().err
 
 
 def test_a_certificate_that_cannot_be_read_is_a_failure_and_no_error_of_the_function(tmp_path, capfd):
