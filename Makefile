@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 # Pythons that the layer's bytecode is compiled for; those that are not there are left out, and the manifest says so.
-LAYER_PYTHONS ?= python3.11 python3.12 python3.13
+LAYER_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 LAYER := dist/hoptrace-layer-x86_64.zip
+LAYER_ARM := dist/hoptrace-layer-arm64.zip
 LAYER_SOURCES := $(shell find tracer/hoptrace collector/hoptrace_collector layer -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
@@ -41,10 +42,10 @@ lint: $(VENV)/.ready ## ruff, mypy, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-layer: $(LAYER) ## write dist/hoptrace-layer-x86_64.zip
+layer: $(LAYER) $(LAYER_ARM) ## write dist/hoptrace-layer-x86_64.zip and -arm64.zip
 
-$(LAYER): $(VENV)/.ready $(LAYER_SOURCES)
-	@$(BIN)/python layer/build.py --output $@ --allow-missing $(addprefix --python ,$(LAYER_PYTHONS))
+dist/hoptrace-layer-%.zip: $(VENV)/.ready $(LAYER_SOURCES)
+	@$(BIN)/python layer/build.py --arch $* --output $@ --allow-missing $(addprefix --python ,$(LAYER_PYTHONS))
 
 bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against none, on one and two CPUs
 	@$(BIN)/python -m benchmarks.coldstart

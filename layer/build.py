@@ -2,10 +2,10 @@
 
     python layer/build.py --output dist/hoptrace-layer-x86_64.zip --python python3.12 --python python3.13
 
-The inputs are the sources, `requirements.txt` (hashes included) and the list of Pythons that bytecode is compiled for,
-with `unchecked-hash`: a layer is unpacked with changed times onto a read-only disk, where bytecode checked by time is
-compiled anew at each cold start. A Python that is missing fails the build unless `--allow-missing` is given; the
-manifest says which are in.
+The inputs are the sources, `requirements.txt` (hashes included) and the list of Pythons that bytecode is compiled
+for, with `unchecked-hash` and without docstrings: a layer is unpacked with changed times onto a read-only disk, where
+bytecode checked by time is compiled anew at each cold start. A Python that is missing fails the build unless
+`--allow-missing` is given; the manifest says which are in.
 """
 
 from __future__ import annotations
@@ -26,23 +26,27 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PLATFORMS = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
-DEFAULT_PYTHONS = ("python3.11", "python3.12", "python3.13")
+DEFAULT_PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 LIMIT = 3_000_000
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 COMPILE = """
-import pathlib, py_compile, sys
+import importlib.util, pathlib, py_compile, sys
 root = pathlib.Path(sys.argv[1])
 for path in sorted(root.rglob("*.py")):
     py_compile.compile(str(path), dfile="/opt/" + path.relative_to(root).as_posix(), doraise=True,
-                       invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+                       optimize=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+                       cfile=importlib.util.cache_from_source(str(path), optimization=""))
 print("%d.%d.%d" % sys.version_info[:3])
 """
 
 # Of the collector's dependencies, what it never imports.
 UNUSED = (
     r"google/protobuf/(compiler|testdata|util)/",
-    r"google/protobuf/internal/(testing_refleaks|.*_test)\.py$",
+    r"google/protobuf/internal/(testing_refleaks|.*_test|.*_benchmark)\.py$",
+    r"google/protobuf/(any|api|descriptor|duration|empty|field_mask|source_context|struct|timestamp)_pb2\.py$",
+    r"google/protobuf/(type|wrappers)_pb2\.py$",
+    r"google/protobuf/(any|duration|timestamp|proto|proto_.*|json_.*options_pb2|service_reflection)\.py$",
     r"opentelemetry/proto/(collector/)?profiles/",
     r".*\.pyi$",
     r".*\.typed$",

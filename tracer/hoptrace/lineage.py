@@ -102,6 +102,8 @@ def _record(record: Record, invocation: Span, upstream: SpanContext | None, now:
     context = SpanContext(parent.trace_id, new_span_id(), 1, parent.trace_state)
     span = Span(record.name or "process", CONSUMER, context, parent.span_id, now, invocation.request_id)
     span.set_attributes(record.attributes)
+    if "messaging.operation.type" in record.attributes:
+        span.set_attribute("messaging.operation.name", "process")
     if parent is not invocation.context:
         span.links.append(Link(invocation.context))
     return span
