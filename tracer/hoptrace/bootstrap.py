@@ -30,6 +30,7 @@ def calling(
     """
 
     def handler(*arguments: Any, **named: Any) -> Any:
+        __traceback_hide__ = True  # sentry-sdk and others leave out a frame that has this local
         invocation = begin(arguments, named)
         try:
             result = user(*arguments, **named)

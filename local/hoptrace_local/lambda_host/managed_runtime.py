@@ -12,7 +12,7 @@ import sys
 # What Lambda mounts is read-only, so nothing is ever compiled to disk there.
 sys.dont_write_bytecode = True
 
-import awslambdaric.__main__ as client  # noqa: E402
+import awslambdaric.__main__ as awslambdaricmain  # noqa: E402  under this name other tools look for it in `__main__`
 
 
 def _opt_folders() -> "list[str]":
@@ -33,7 +33,7 @@ def main() -> None:
     sys.path[:0] = [task_root, *opt_folders]
     for folder in (task_root, *opt_folders):
         site.addsitedir(folder)
-    client.main(["bootstrap.py", os.environ["_HANDLER"]])
+    awslambdaricmain.main(["bootstrap.py", os.environ["_HANDLER"]])
 
 
 if __name__ == "__main__":

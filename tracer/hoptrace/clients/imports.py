@@ -94,8 +94,8 @@ class Loader:
     __slots__ = ("_original", "_watch")
 
     def __init__(self, original: Any, watch: Watch) -> None:
-        self._original = original
-        self._watch = watch
+        object.__setattr__(self, "_original", original)
+        object.__setattr__(self, "_watch", watch)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """What the original loader makes."""
@@ -115,6 +115,12 @@ class Loader:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._original, name, value)  # ddtrace puts a `get_code` of its own on the loader that it finds
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._original, name)
 
     @property
     def __class__(self) -> Any:

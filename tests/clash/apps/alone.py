@@ -1,0 +1,5 @@
+import frame
+
+
+def handler(event, context):
+    return frame.work(event)
