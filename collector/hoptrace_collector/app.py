@@ -1,6 +1,7 @@
 """Starts the collector: reads arguments and settings, registers if nobody has, and runs until SHUTDOWN."""
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from hoptrace_collector.extension.client import Client, ExtensionsApiError, pars
 from hoptrace_collector.extension.lifecycle import Lifecycle
 from hoptrace_collector.model import Invoke, Shutdown
 from hoptrace_collector.receive.bell import Bell, prepare
+from hoptrace_collector.receive.cursor import write_atomically
+from hoptrace_collector.receive.otlp_listener import OtlpListener
 from hoptrace_collector.receive.telemetry import TelemetryListener
 from hoptrace_collector.settings import Settings, from_environment
 
@@ -26,8 +29,11 @@ class Arguments(NamedTuple):
     extension_id: str = ""
     events: tuple[str, ...] = ()
     rung: bool = False
+    unattached: bool = False
     registration: str = ""
     telemetry_port: int = 0
+    bell_fd: int | None = None
+    records_fd: int | None = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,13 +41,16 @@ def main(argv: Sequence[str]) -> int:
 
     Arguments: `--name NAME`, `--extension-id ID` (absent: it registers itself), `--event JSON` (received already, may
     be repeated in the order of receipt; the last one is still open), `--rung` (that event's invocation is over),
-    `--registration JSON`, `--telemetry-port N`.
+    `--unattached` (the user has been told that the function is not traced),
+    `--registration JSON`, `--telemetry-port N`, `--bell-fd N` and `--records-fd N` (what the shell has open).
     """
     counters = Counters()
     settings, complaints = from_environment()
     arguments = _arguments(argv)
     if not arguments.telemetry_port:
         arguments = arguments._replace(telemetry_port=settings.telemetry_port)
+    if arguments.unattached:
+        settings = settings._replace(python_path="")
     for complaint in complaints:
         counters.say(complaint, complaint)
     try:
@@ -67,6 +76,7 @@ class _Nothing:
     def gone(self) -> None: ...
     def drain(self, deadline: float) -> None: ...
     def flush(self, deadline: float) -> None: ...
+    def released(self) -> None: ...
     def shutdown(self, event: Shutdown, deadline: float) -> None: ...
 
     def unfinished(self, _: Invoke) -> bool:
@@ -78,19 +88,42 @@ def _collector(
 ) -> tuple[Collector | _Nothing, Bell | None]:
     bell = None
     try:
-        bell = Bell(prepare(settings.run_dir))
+        bell = _bell(settings.run_dir, arguments.bell_fd)
     except Exception as error:  # a collector that cannot work still answers
         counters.failed("bell", error)
     try:
         telemetry = _listen(arguments.telemetry_port, counters)
-        registration = _json(arguments.registration)
-        return (
-            Collector(settings, counters, missed=missed, telemetry=telemetry, registration=registration),
-            bell,
+        receiver = _receive(settings, counters)
+        if receiver is not None:
+            settings, complaints = settings.without_self(receiver.port)
+            for complaint in complaints:
+                counters.say("self", complaint)
+        collector = Collector(
+            settings,
+            counters,
+            missed=missed,
+            telemetry=telemetry,
+            registration=_json(arguments.registration),
+            records=arguments.records_fd,
         )
+        if receiver is not None:
+            receiver.start(collector.inbox)
+        return collector, bell
     except Exception as error:
         counters.failed("start", error)
         return _Nothing(), None
+
+
+def _bell(run_dir: str, descriptor: int | None) -> Bell:
+    if descriptor is not None:
+        try:
+            return Bell(os.path.join(run_dir, "bell"), descriptor)
+        except OSError:
+            pass  # not open after all
+    path = prepare(run_dir)
+    # A tracer whose files were wiped goes on with these.
+    os.close(os.open(os.path.join(run_dir, "records.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    return Bell(path)
 
 
 def _listen(port: int, counters: Counters) -> TelemetryListener | None:
@@ -101,6 +134,28 @@ def _listen(port: int, counters: Counters) -> TelemetryListener | None:
     except OSError as error:
         counters.failed("telemetry", error)
         return None
+
+
+def _receive(settings: Settings, counters: Counters) -> OtlpListener | None:
+    """Open the port for anyone's OTLP, and write down which it is where others can find it."""
+    if not settings.otlp_port:
+        return None
+    try:
+        receiver = OtlpListener(settings.otlp_port, counters)
+    except OSError as error:
+        counters.failed("otlp receiver", error)
+        return None
+    if receiver.port != settings.otlp_port:
+        counters.say(
+            "otlp port",
+            f"port {settings.otlp_port} is taken by another process; OTLP is received on port {receiver.port} instead. "
+            "Set HOPTRACE_OTLP_PORT to a free port, or to 0 for none",
+        )
+    try:
+        write_atomically(os.path.join(settings.run_dir, "otlp_port"), b"%d\n" % receiver.port)
+    except OSError:
+        pass  # whoever listens where he always does is found without
+    return receiver
 
 
 def _register(client: Client, arguments: Arguments, counters: Counters) -> None:
@@ -120,10 +175,10 @@ def _register(client: Client, arguments: Arguments, counters: Counters) -> None:
 def _arguments(argv: Sequence[str]) -> Arguments:
     """Read the arguments; unknown ones are left out, since shell and Python may be of two versions."""
     values: dict[str, list[str]] = {}
-    rung, rest = False, iter(argv)
+    flags, rest = set(), iter(argv)
     for word in rest:
-        if word == "--rung":
-            rung = True
+        if word in ("--rung", "--unattached"):
+            flags.add(word)
         elif word.startswith("--"):
             values.setdefault(word, []).append(next(rest, ""))
 
@@ -135,10 +190,17 @@ def _arguments(argv: Sequence[str]) -> Arguments:
         name=last("--name", "hoptrace-collector"),
         extension_id=last("--extension-id", ""),
         events=tuple(values.get("--event", ())),
-        rung=rung,
+        rung="--rung" in flags,
+        unattached="--unattached" in flags,
         registration=last("--registration", ""),
-        telemetry_port=int(port) if port.isascii() and port.isdigit() else 0,
+        telemetry_port=_number(port) or 0,
+        bell_fd=_number(last("--bell-fd", "")),
+        records_fd=_number(last("--records-fd", "")),
     )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _event(text: str) -> Invoke | Shutdown | None:

@@ -78,6 +78,8 @@ def from_invoke(
         "error.type": fate.error_type,
         **_arn_attributes(event.arn),
     }
+    if init is not None:
+        attributes["faas.coldstart"] = True  # it waited for this initialisation
     span = Span(
         xray_root(event.trace_header) or new_id(16),
         new_id(8),

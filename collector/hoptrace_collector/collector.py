@@ -8,6 +8,7 @@ decides anything about data.
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hoptrace_collector.complete import Completer, Finished
@@ -21,6 +22,7 @@ from hoptrace_collector.model import (
     Begin,
     Dropped,
     End,
+    Handed,
     InitError,
     InitReport,
     Invoke,
@@ -30,12 +32,14 @@ from hoptrace_collector.model import (
     SpanEnded,
 )
 from hoptrace_collector.pipeline.backoff import Backoff
-from hoptrace_collector.pipeline.flush import Flusher
-from hoptrace_collector.pipeline.metric_flush import MetricFlusher
-from hoptrace_collector.pipeline.queue import Item, Queue
-from hoptrace_collector.receive.cursor import Cursor, load, save
+from hoptrace_collector.pipeline.flush import SIGNALS, Flusher
+from hoptrace_collector.pipeline.queue import Item, Queue, Room
+from hoptrace_collector.receive.cursor import Cursor, Unsent, load, save
 from hoptrace_collector.receive.decode import decode
-from hoptrace_collector.receive.records import Mark, RecordReader
+from hoptrace_collector.receive.inbox import Inbox
+from hoptrace_collector.receive.network import Network
+from hoptrace_collector.receive.otlp import PATHS, Batch, Refused, parse
+from hoptrace_collector.receive.records import Line, Mark, RecordReader
 from hoptrace_collector.receive.telemetry import TelemetryListener
 from hoptrace_collector.settings import Settings
 
@@ -46,8 +50,8 @@ __all__ = ["Collector"]
 
 # How long SHUTDOWN waits for the Telemetry API to say how a process died, in seconds.
 _WAIT_FOR_CAUSE = 0.1
-# What metrics may take at SHUTDOWN after the spans' turn is over, in seconds.
-_LEFT_FOR_METRICS = 0.4
+# What is left for the signals that follow when one's turn at SHUTDOWN is over, in seconds.
+_LEFT_FOR_THE_REST = 0.4
 _DEADLINE_CHECK = 256
 
 
@@ -62,22 +66,35 @@ class Collector:
         missed: Iterable[Invoke | Shutdown] = (),
         telemetry: TelemetryListener | None = None,
         registration: dict[str, Any] | None = None,
+        records: int | None = None,
+        network: Network | None = None,
         now: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[int], bytes] = os.urandom,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`missed`: events that came before this process; `registration`: Lambda's answer to registering."""
+        """`missed`: events that came before this process; `registration`: Lambda's answer to registering;
+        `records`: descriptor of the records file, where the shell has opened it; `network`: where the kernel's counters
+        are.
+        """
         self._settings = settings
         self._counters = counters
         self._telemetry = telemetry
         self._clock = clock
+        self._now = now
+        self._answered_at = 0
+        self._returned: list[End] = []
+        self._network = network or Network()
+        self._idle_since = now()
+        self._idle_total = None if settings.managed_instances else self._network.total()
+        self._invocations = 0
+        self._recorded = False
         self._missed = tuple(missed)
         self._cursor_path = os.path.join(settings.run_dir, "cursor.json")
         self._remembered = cursor = load(self._cursor_path)
         # In the order of the data: read, complete, queue, send; then what is made of invocations.
         self._reader = RecordReader(
-            os.path.join(settings.run_dir, "records.jsonl"), counters, cursor.position, cursor.seen_to
+            os.path.join(settings.run_dir, "records.jsonl"), counters, cursor.position, cursor.seen_to, records
         )
         self._completer = Completer(
             Origin.of(_resource(settings, registration or {}), ("hoptrace", "")),
@@ -85,19 +102,18 @@ class Collector:
             now=now,
             new_id=new_id,
         )
-        self._queue = Queue(settings.queue_bytes, lambda count, reason: counters.add(DROPPED, reason, count))
-        self._traces = Flusher(
-            self._queue,
-            Sender(settings.traces, "traces", now=time.time),
-            Backoff(clock, _random),
-            counters,
-            clock=clock,
-            sleep=sleep,
+        self._room = Room(settings.queue_bytes)
+        self._queues: dict[str, Queue] = {}
+        self._flushers: dict[str, Flusher] = {}
+        for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True):
+            dropped = partial(_dropped, counters, signal.counter(DROPPED))
+            queue = self._queues[signal.name] = Queue(self._room, dropped)
+            sender, backoff = Sender(target, now=time.time), Backoff(clock, _random)
+            self._flushers[signal.name] = Flusher(queue, sender, backoff, counters, signal, clock=clock, sleep=sleep)
+        self.inbox = Inbox(
+            settings.queue_bytes, lambda: self._room.used, lambda signal: self._flushers[signal].configured
         )
         self._metrics = Metrics(settings.initialization_type, peak_concurrency, now)
-        self._metric_flusher = MetricFlusher(
-            Sender(settings.metrics, "metrics", now=time.time), Backoff(clock, _random), counters, clock=clock
-        )
         self._metrics_due = clock() + settings.metric_interval
         self._flush_due = 0.0
         self._alerts = self._make_alerts(settings, counters, clock)
@@ -107,10 +123,11 @@ class Collector:
 
     def started(self, event: Invoke | Shutdown | None) -> None:
         """Read what has been written so far, and close what an earlier generation left open."""
-        if not self._settings.traces.url and not self._settings.metrics.url:
+        if not self._settings.refused and not any(flusher.configured for flusher in self._flushers.values()):
             self._counters.say("no endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT is not set: spans and metrics go nowhere")
         for missed in self._missed:
             if isinstance(missed, Invoke):
+                self._invocations += 1
                 self._completer.invoked(missed)
         if isinstance(event, Invoke):
             self._completer.invoked(event)
@@ -119,6 +136,7 @@ class Collector:
 
     def invoked(self, event: Invoke) -> None:
         """The function has been given an event."""
+        self._invocations += 1
         self._completer.invoked(event)
 
     def gone(self) -> None:
@@ -132,8 +150,14 @@ class Collector:
 
     def drain(self, deadline: float) -> None:
         """Take in the records first and what Lambda says second: it may say that there is nothing more to come."""
+        io = self._io()
+        self._returned.clear()
         self._read(deadline)
+        if io is not None and len(self._returned) == 1 and self._returned[0].span.start >= self._idle_since:
+            self._metrics.network(self._returned[0].request_id, io)
         self._hear()
+        for batch in self.inbox.take():
+            self._take(batch, None)
 
     def flush(self, deadline: float) -> None:
         """Send after an invocation, within the time that a user has agreed to pay for.
@@ -145,10 +169,11 @@ class Collector:
         self._flush_due = self._clock() + self._settings.flush_interval
         deadline = min(deadline, self._clock() + self._settings.flush_timeout)
         self._deliver(deadline)
-        self._traces.flush(deadline)
+        self._flushers["traces"].flush(deadline)
         if self._clock() >= self._metrics_due:
             self._export_metrics()
-        self._metric_flusher.flush(deadline)
+        self._flushers["metrics"].flush(deadline)
+        self._flushers["logs"].flush(deadline)
         self._remember()
 
     def shutdown(self, event: Shutdown, deadline: float) -> None:
@@ -160,23 +185,43 @@ class Collector:
         self._keep(self._completer.shutdown(event), None)
         self._remember()
         self._deliver(self._clock() + max(0.0, deadline - self._clock()) / 2, last=True)
-        self._traces.flush(deadline - min(_LEFT_FOR_METRICS, max(0.0, deadline - self._clock()) / 3), last=True)
+        for signal in ("traces", "logs"):
+            left = max(0.0, deadline - self._clock())
+            self._flushers[signal].flush(deadline - min(_LEFT_FOR_THE_REST, left / 3), last=True)
         self._export_metrics()
-        self._metric_flusher.flush(deadline, last=True)
+        self._flushers["metrics"].flush(deadline, last=True)
         self._remember()
         if self._telemetry is not None:
             self._telemetry.close()
+
+    def released(self) -> None:
+        """Nothing is left to do: the next event is about to be asked for."""
+        if self._settings.python_path and self._invocations > 1 and not self._recorded:
+            # The function lives, was given several events, and has not left a trace.
+            self._counters.say(
+                "python path",
+                "the function is not traced: PYTHONPATH is set, and then Python reads no .pth file of a layer. Set "
+                "AWS_LAMBDA_EXEC_WRAPPER=/opt/hoptrace, or the handler hoptrace.entry.handler with "
+                "HOPTRACE_HANDLER=your.handler",
+            )
+        if self._answered_at:
+            self._metrics.held(max(0, self._now() - self._answered_at) / 1e9)
+            self._answered_at = 0
+        self._idle_since, self._idle_total = self._now(), self._network.total()
 
     # Taking in.
 
     def _read(self, deadline: float) -> None:
         for count, line in enumerate(self._reader.lines()):
+            self._recorded = True
             record = decode(line.record)
             if record is None:
                 self._counters.add("records_skipped", "unknown")
             elif isinstance(record, Dropped):
                 if not line.seen:
                     self._counters.add(DROPPED, f"tracer_{record.reason}", record.records)
+            elif isinstance(record, Handed):
+                self._handed(record, line)
             else:
                 self._keep(self._complete(record, seen=line.seen), line.mark)
             if count % _DEADLINE_CHECK == 0 and self._clock() >= deadline:
@@ -186,6 +231,9 @@ class Collector:
         if isinstance(record, Begin):
             return self._completer.begin(record, seen=seen)
         if isinstance(record, End):
+            if not seen:
+                self._answered_at = record.span.end
+                self._returned.append(record)
             return self._completer.end(record, seen=seen)
         if isinstance(record, InitError):
             return self._completer.init_error(record, seen=seen)
@@ -193,14 +241,38 @@ class Collector:
             self._metrics.initialized(max(0, record.span.end - record.span.start) / 1e9)
         return self._completer.span(record)
 
+    def _io(self) -> int | None:
+        """Return the bytes sent and received since the last event was asked for, so without what we send ourselves."""
+        before, after = self._idle_total, self._network.total() if self._idle_total is not None else None
+        return max(0, after - before) if before is not None and after is not None else None
+
     def _hear(self) -> None:
         for event in self._telemetry.take() if self._telemetry is not None else ():
             if isinstance(event, InitReport):
                 self._metrics.initialized(event.duration)
                 continue
             if isinstance(event, Report) and event.memory:
-                self._metrics.memory(event.memory)
+                self._metrics.memory(event.request_id, event.memory)
             self._keep(self._completer.telemetry(event), None)
+
+    def _handed(self, record: Handed, line: Line) -> None:
+        """Take a request that was written down before anybody listened for it."""
+        try:
+            batch = parse(PATHS.get(record.path, ""), record.kind, record.encoding, record.body, self.inbox.limit)
+        except Refused as refused:
+            self._counters.add("otlp_refused", str(refused.status))
+            return
+        spans = batch.signal == "traces"
+        if not line.seen and batch.amount:
+            self._counters.add(("" if spans else batch.signal + "_") + RECEIVED, "", batch.amount)
+        # The place in the file stands for one queue only; what else an earlier generation could not send is told by it.
+        if spans or not line.seen:
+            self._take(batch, line.mark if spans else None)
+
+    def _take(self, batch: Batch, mark: Mark | None) -> None:
+        """Queue what somebody else sent, as it came."""
+        for part in batch.parts:
+            self._queues[batch.signal].put(Item(None, part.data, mark, part.amount))
 
     def _keep(self, finished: Iterable[Finished], mark: Mark | None) -> None:
         """Queue whole spans, and let metrics and alerts see the invocations that are over."""
@@ -208,7 +280,7 @@ class Collector:
             for span in each.spans:
                 self._counters.add(RECEIVED)
                 # What was made here is in no file: without a mark the cursor takes it along.
-                self._queue.put(Item(each.origin, encode_span(span), mark))
+                self._queues["traces"].put(Item(each.origin, encode_span(span), mark))
             if each.invocation is not None:
                 self._metrics.ended(each.invocation)
                 if self._alerts is not None:
@@ -223,41 +295,39 @@ class Collector:
     def _export_metrics(self) -> None:
         self._metrics_due = self._clock() + self._settings.metric_interval
         points = self._metrics.take(self._counters.take())
-        if points and self._metric_flusher.configured:
-            self._metric_flusher.put(encode_metrics(self._completer.origin.resource, points))
+        if points and self._flushers["metrics"].configured:
+            body = encode_metrics(self._completer.origin.resource, points)
+            self._queues["metrics"].put(Item(None, body, amount=0))
 
     # Remembering.
 
     def _resume(self, cursor: Cursor) -> None:
         begins = [begin for begin in map(decode, cursor.opened) if isinstance(begin, Begin)]
         self._completer.resume(begins, cursor.closed, cursor.origin)
-        for origin, data in cursor.unsent:
-            self._queue.put(Item(origin, data))
-        for body in cursor.metrics:
-            self._metric_flusher.put(body)
+        for signal, origin, count, data in cursor.unsent:
+            if signal in self._queues:
+                self._queues[signal].put(Item(origin, data, amount=count))
 
     def _remember(self) -> None:
         """Write down where the next generation goes on: at the oldest span of the file that has not been sent."""
-        waiting = self._queue.items()
+        waiting = [(signal, item) for signal, queue in self._queues.items() for item in queue.items()]
         if not waiting:
             self._reader.rotate()
         current = self._reader.file
         position = self._reader.position
         seen_to = position.offset
-        again = [item.mark.offset for item in waiting if item.mark is not None and item.mark.file == current]
-        if again and position.inode:
-            position = self._reader.position_at(min(again))
-        else:
-            again = []
-        lost = [item for item in waiting if not (again and item.mark is not None and item.mark.file == current)]
+        here = [item for _, item in waiting if position.inode and item.mark is not None and item.mark.file == current]
+        if here:
+            position = self._reader.position_at(min(item.mark.offset for item in here))
+        known = set(map(id, here))
+        elsewhere = [(signal, item) for signal, item in waiting if id(item) not in known]
         cursor = Cursor(
             position=position,
             seen_to=seen_to,
             origin=self._completer.origin,
             opened=tuple(begin.raw for begin in self._completer.opened),
             closed=tuple(self._completer.closed),
-            unsent=tuple((item.origin, item.data) for item in lost),
-            metrics=self._metric_flusher.waiting,
+            unsent=tuple(Unsent(signal, item.origin, item.amount, item.data) for signal, item in elsewhere),
         )
         if cursor == self._remembered:
             return
@@ -284,6 +354,11 @@ class Collector:
             counters,
             clock=clock,
         )
+
+
+def _dropped(counters: Counters, kind: str, count: int, reason: str) -> None:
+    if count:
+        counters.add(kind, reason, count)
 
 
 def _random() -> float:

@@ -56,6 +56,8 @@ class Completer:
         self._open: dict[bytes, Begin] = {}
         self._past: set[bytes] = set()
         self._closed: dict[str, None] = {}
+        self._counted: dict[str, int] = {}
+        self._uncounted: set[bytes] = set()
         self._invoke: Invoke | None = None
         self._last_event: Invoke | None = None
         self._init_error: InitError | None = None
@@ -71,16 +73,24 @@ class Completer:
 
     @property
     def closed(self) -> list[str]:
-        """The ids (hex) of the spans closed here of late, whose own records must not count any more."""
-        return list(self._closed)
+        """What was closed here of late and must not count any more.
+
+        Ids (hex) of spans whose own records may still come, and `request_id deadline` of invocations that were made up
+        for because their beginning had not been read.
+        """
+        return [*self._closed, *(f"{request_id} {deadline}" for request_id, deadline in self._counted.items())]
 
     def resume(self, opened: Iterable[Begin], closed: Iterable[str], origin: Origin | None) -> None:
         """Take over what an earlier generation left open."""
         for begin in opened:
             self._open[begin.span.span_id] = begin
             self._past.add(begin.span.span_id)
-        for span_id in closed:
-            self._remember(span_id)
+        for each in closed:
+            request_id, space, deadline = each.rpartition(" ")
+            if not space:
+                self._remember(each)
+            elif deadline.isdigit():
+                self._counted[request_id] = int(deadline)
         if origin is not None:
             self.origin = origin
 
@@ -97,6 +107,9 @@ class Completer:
             if begin.pid == record.pid or not self._managed
         ]
         self._open[record.span.span_id] = record
+        counted = self._counted.get(record.request_id)
+        if counted is not None and abs(record.deadline_ms - counted) < _SAME_DEADLINE_MS:
+            self._uncounted.add(record.span.span_id)
         self._gone_at = 0
         self._init_error = None
         return finished
@@ -112,7 +125,8 @@ class Completer:
             return []
         begin = self._open.pop(span.span_id, None)
         origin = begin.origin if begin is not None else self.origin
-        if seen:
+        if seen or span.span_id in self._uncounted:
+            self._uncounted.discard(span.span_id)
             return [Finished(origin, [span])]
         if begin is None or self._is_current(begin):
             self._over(record.request_id)
@@ -125,6 +139,7 @@ class Completer:
             span,
             origin,
             begin.deadline_ms if begin is not None else 0,
+            record.cpu,
         )
         return [Finished(origin, [span], invocation)]
 
@@ -213,12 +228,17 @@ class Completer:
         if self._is_current(begin):
             self._over(begin.request_id)
         spans, invocation = close(begin, fate)
+        if begin.span.span_id in self._uncounted:
+            self._uncounted.discard(begin.span.span_id)
+            return Finished(begin.origin, spans)
         return Finished(begin.origin, spans, invocation)
 
     def _without_begin(self, reason: str) -> list[Finished]:
         """Make up for an invocation or an initialisation that the tracer could not record."""
         event, init = self._invoke, self._init_error
         self._invoke, self._init_error = None, None
+        if event is not None:
+            self._counted = {event.request_id: event.deadline_ms}
         if init is not None:
             fate = Fate("init_error", init.error_type or "Runtime.Unknown", init.message, init.end)
             made = (

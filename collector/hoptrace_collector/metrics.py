@@ -15,9 +15,11 @@ __all__ = ["Metrics"]
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 BYTES = tuple(float(mebibytes * 1024 * 1024) for mebibytes in (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192))
+TRANSFERS = tuple(float(1024 * 4**power) for power in range(10))
 
 _MOST_INTERVALS = 10_000
 _MOST_SERIES = 1_000
+_MOST_TRIGGERS = 64
 
 _COUNTERS = {
     "faas.invocations": ("{invocation}", "Number of successful invocations."),
@@ -29,6 +31,13 @@ _COUNTERS = {
 _HISTOGRAMS = {
     "faas.invoke_duration": ("s", "Measures the duration of the function's logic execution.", SECONDS),
     "faas.init_duration": ("s", "Measures the duration of the function's initialization.", SECONDS),
+    "hoptrace.environment.post_response_time": (
+        "s",
+        "Time from the handler's return to the collector's asking for the next event.",
+        SECONDS,
+    ),
+    "faas.cpu_usage": ("s", "Distribution of CPU usage per invocation.", SECONDS),
+    "faas.net_io": ("By", "Distribution of net I/O usage per invocation.", TRANSFERS),
     "faas.mem_usage": ("By", "Distribution of max memory usage per invocation.", BYTES),
 }
 
@@ -63,6 +72,7 @@ class Metrics:
         self._distributions: dict[Key, _Distribution] = {}
         self._intervals: list[tuple[int, int]] = []
         self._initialized = False
+        self._triggers: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def ended(self, invocation: Invocation) -> None:
         """Count an invocation that is over; one whose end is unknown counts for nothing."""
@@ -74,6 +84,11 @@ class Metrics:
         self._add((name, trigger), 1)
         if span.attributes.get("faas.coldstart") is True:
             self._add(("faas.coldstarts", trigger), 1)
+        self._triggers[invocation.request_id] = trigger
+        while len(self._triggers) > _MOST_TRIGGERS:
+            del self._triggers[next(iter(self._triggers))]
+        if invocation.cpu:
+            self._record(("faas.cpu_usage", trigger), invocation.cpu / 1e9)
         duration = max(0, span.end - span.start) / 1e9
         self._record(("faas.invoke_duration", trigger), duration)
         self._add(("hoptrace.environment.busy_time", self._environment), duration)
@@ -86,9 +101,17 @@ class Metrics:
             self._initialized = True
             self._record(("faas.init_duration", self._environment), seconds)
 
-    def memory(self, used: int) -> None:
+    def held(self, seconds: float) -> None:
+        """Record how long the environment was still held after an invocation had returned."""
+        self._record(("hoptrace.environment.post_response_time", self._environment), seconds)
+
+    def memory(self, request_id: str, used: int) -> None:
         """Record the memory in bytes that Lambda reports for an invocation."""
-        self._record(("faas.mem_usage", ()), float(used))
+        self._record(("faas.mem_usage", self._triggers.get(request_id, ())), float(used))
+
+    def network(self, request_id: str, transferred: int) -> None:
+        """Record the bytes that the environment sent and received during an invocation."""
+        self._record(("faas.net_io", self._triggers.get(request_id, ())), float(transferred))
 
     def take(self, own: dict[tuple[str, str], int]) -> list[Number | Histogram]:
         """Return what was aggregated, with the collector's `own` numbers by (kind, reason), and begin anew."""

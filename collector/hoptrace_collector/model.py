@@ -11,6 +11,7 @@ __all__ = [
     "Dropped",
     "End",
     "Event",
+    "Handed",
     "Histogram",
     "InitError",
     "InitReport",
@@ -156,12 +157,13 @@ class SpanEnded(NamedTuple):
 
 
 class End(NamedTuple):
-    """An invocation came back; `ok` unless the handler raised or answered with an error."""
+    """An invocation came back; `ok` unless the handler raised or answered with an error; `cpu` in nanoseconds."""
 
     request_id: str
     ordinal: int
     ok: bool
     span: Span
+    cpu: int = 0
 
 
 class InitError(NamedTuple):
@@ -181,7 +183,16 @@ class Dropped(NamedTuple):
     records: int
 
 
-Record = Begin | SpanEnded | End | InitError | Dropped
+class Handed(NamedTuple):
+    """An OTLP request that an exporter in the function made while nobody listened for it."""
+
+    path: str
+    kind: str
+    encoding: str
+    body: bytes
+
+
+Record = Begin | SpanEnded | End | InitError | Dropped | Handed
 
 
 # What Lambda tells.
@@ -243,7 +254,7 @@ class Invocation(NamedTuple):
     """One invocation that is over.
 
     `outcome` is `ok`, `error` (the handler failed), `timeout`, `crash`, `init_error`, or `unknown` when it is over
-    but nobody can say how.
+    but nobody can say how. `cpu` is in nanoseconds, 0 when unknown.
     """
 
     request_id: str
@@ -253,6 +264,7 @@ class Invocation(NamedTuple):
     span: Span
     origin: Origin
     deadline_ms: int
+    cpu: int = 0
 
     @property
     def failed(self) -> bool:

@@ -59,7 +59,7 @@ class Url(NamedTuple):
 
 
 class Otlp(NamedTuple):
-    """Where one signal goes and how; `url` None means nowhere."""
+    """Where one signal goes and how; `url` None means nowhere, `source` is the variable that it came from."""
 
     url: Url | None = None
     headers: tuple[tuple[str, Secret], ...] = ()
@@ -68,6 +68,7 @@ class Otlp(NamedTuple):
     certificate: str = ""
     client_certificate: str = ""
     client_key: str = ""
+    source: str = ""
 
 
 class Settings(NamedTuple):
@@ -82,10 +83,14 @@ class Settings(NamedTuple):
     run_dir: str = "/tmp/.hoptrace"
     traces: Otlp = Otlp()
     metrics: Otlp = Otlp()
+    logs: Otlp = Otlp()
     metric_interval: float = 60.0
     flush_timeout: float = 2.0
     flush_interval: float = 0.0
     telemetry_port: int = 4319
+    otlp_port: int = 4318
+    python_path: str = ""
+    refused: bool = False
     queue_bytes: int = 8 * 1024 * 1024
     alert_bus: str = ""
     eventbridge: Url | None = None
@@ -100,6 +105,27 @@ class Settings(NamedTuple):
     def managed_instances(self) -> bool:
         """Whether this environment is never told of an INVOKE (Lambda Managed Instances)."""
         return self.initialization_type == MANAGED_INSTANCES
+
+    def without_self(self, port: int) -> tuple["Settings", list[str]]:
+        """Return these settings without the endpoints that are our own receiver, which listens on `port` here.
+
+        Also the complaint of it. What listens on another port of this machine, such as a collector or a gateway of
+        the user's, is none of ours and stays.
+        """
+        circles = [target for target in (self.traces, self.metrics, self.logs) if _is_here(target.url, port)]
+        if not circles:
+            return self, []
+        names = " and ".join(dict.fromkeys(target.source for target in circles))
+        line = (
+            f"{names} names the collector's own receiver (port {port}): what is sent there would go in a circle, so "
+            "nothing is exported. Set HOPTRACE_EXPORTER_OTLP_ENDPOINT to the backend's address; "
+            f"{names} may stay for exporters in the function"
+        )
+        traces, metrics, logs = (
+            target._replace(url=None) if target in circles else target
+            for target in (self.traces, self.metrics, self.logs)
+        )
+        return self._replace(traces=traces, metrics=metrics, logs=logs, refused=True), [line]
 
 
 def from_environment() -> tuple[Settings, list[str]]:
@@ -123,10 +149,13 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         run_dir=env.get("HOPTRACE_RUN_DIR", "") or "/tmp/.hoptrace",
         traces=_otlp(env, get, "TRACES"),
         metrics=_otlp(env, get, "METRICS"),
+        logs=_otlp(env, get, "LOGS"),
         metric_interval=get.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
         flush_timeout=get.milliseconds("HOPTRACE_FLUSH_TIMEOUT", 2_000),
         flush_interval=get.milliseconds("HOPTRACE_FLUSH_INTERVAL", 0, least=0),
         telemetry_port=get.whole("HOPTRACE_TELEMETRY_PORT", 4319, least=1, most=65_535),
+        otlp_port=get.whole("HOPTRACE_OTLP_PORT", 4318, most=65_535),
+        python_path=env.get("PYTHONPATH", ""),
         queue_bytes=get.whole("HOPTRACE_QUEUE_BYTES", 8 * 1024 * 1024, least=64 * 1024),
         alert_bus=bus,
         eventbridge=_eventbridge(env, get, region) if bus else None,
@@ -137,7 +166,7 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         credentials_token=Secret(env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")),
         resource=_resource(env, complaints),
     )
-    # The two signals share variables: each is complained of once.
+    # The signals share variables: each is complained of once.
     return settings, list(dict.fromkeys(complaints))
 
 
@@ -235,21 +264,27 @@ class _Getter:
 
 
 def _otlp(env: Mapping[str, str], get: _Getter, signal: str) -> Otlp:
-    """Apply the rules of the OTLP exporter's specification: a signal's own variable wins over the general one."""
+    """Apply the rules of the OTLP exporter's specification: a signal's own variable wins over the general one.
+
+    Over both wins ours, for a function whose own exporter sends somewhere else, such as to the collector.
+    """
 
     def either(name: str) -> str:
-        own = f"OTEL_EXPORTER_OTLP_{signal}_{name}"
-        return own if env.get(own, "").strip() else f"OTEL_EXPORTER_OTLP_{name}"
+        for variable in (f"HOPTRACE_EXPORTER_OTLP_{name}", f"OTEL_EXPORTER_OTLP_{signal}_{name}"):
+            if env.get(variable, "").strip():
+                return variable
+        return f"OTEL_EXPORTER_OTLP_{name}"
 
     if env.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
         return Otlp()
     endpoint = either("ENDPOINT")
     url = get.url(endpoint)
-    if url is not None and endpoint == "OTEL_EXPORTER_OTLP_ENDPOINT":
+    if url is not None and endpoint in ("OTEL_EXPORTER_OTLP_ENDPOINT", "HOPTRACE_EXPORTER_OTLP_ENDPOINT"):
         path, mark, query = url.target.partition("?")
         url = url._replace(target=f"{path.rstrip('/')}/v1/{signal.lower()}{mark}{query}")
     protocol = env.get(either("PROTOCOL"), "").strip().lower()
-    if url is not None and protocol not in ("", "http/protobuf"):
+    ours = endpoint.startswith("HOPTRACE_") and not either("PROTOCOL").startswith("HOPTRACE_")
+    if url is not None and protocol not in ("", "http/protobuf") and not ours:
         get.complain(f"{either('PROTOCOL')}={protocol[:20]!r} is not spoken here; http/protobuf is used")
     compression = env.get(either("COMPRESSION"), "").strip().lower()
     if compression not in ("", "none", "gzip"):
@@ -262,6 +297,17 @@ def _otlp(env: Mapping[str, str], get: _Getter, signal: str) -> Otlp:
         certificate=env.get(either("CERTIFICATE"), ""),
         client_certificate=env.get(either("CLIENT_CERTIFICATE"), ""),
         client_key=env.get(either("CLIENT_KEY"), ""),
+        source=endpoint if url is not None else "",
+    )
+
+
+def _is_here(url: Url | None, port: int) -> bool:
+    """Whether an address is `port` of the loopback, under any of its names."""
+    if url is None or url.port != port:
+        return False
+    host = url.host.lower().rstrip(".")
+    return host in ("localhost", "ip6-localhost", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1") or (
+        host.startswith("127.") and host.replace(".", "").isdigit()
     )
 
 

@@ -15,7 +15,17 @@ from typing import Any, NamedTuple
 
 from hoptrace_collector.settings import Url
 
-__all__ = ["Exchange", "Response", "TransportError", "read_message", "request"]
+__all__ = [
+    "Exchange",
+    "Response",
+    "Stream",
+    "TooLong",
+    "TransportError",
+    "read_body",
+    "read_head",
+    "read_message",
+    "request",
+]
 
 HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 4 * 1024 * 1024
@@ -28,6 +38,10 @@ class TransportError(Exception):
     def __init__(self, message: str, *, connected: bool = False) -> None:
         super().__init__(message)
         self.connected = connected
+
+
+class TooLong(ValueError):
+    """A message is longer than the reader allows."""
 
 
 class Response(NamedTuple):
@@ -121,26 +135,37 @@ def read_message(connection: socket.socket, deadline: float | None, limit: int, 
 
     Raises OSError when the connection ends or the deadline passes, ValueError when it is no HTTP or over `limit`.
     """
-    stream = _Stream(connection, deadline)
-    head = _head(stream)
-    while answers and _status(head[0]) < 200:  # "100 Continue" and the like announce an answer, they are none
-        head = _head(stream)
-    headers = {}
-    for line in head[1:]:
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    if answers and _status(head[0]) in (204, 304):
+    stream = Stream(connection, deadline)
+    first_line, headers = read_head(stream)
+    while answers and _status(first_line) < 200:  # "100 Continue" and the like announce an answer, they are none
+        first_line, headers = read_head(stream)
+    if answers and _status(first_line) in (204, 304):
         body = b""
-    elif "chunked" in headers.get("transfer-encoding", "").lower():
-        body = _chunked(stream, limit)
-    elif "content-length" in headers:
-        body = stream.exactly(_length(headers["content-length"], 10, limit))
+    elif "chunked" in headers.get("transfer-encoding", "").lower() or "content-length" in headers:
+        body = read_body(stream, headers, limit)
     else:
         body = stream.rest(limit) if answers else b""
-    return Message(head[0], headers, body)
+    return Message(first_line, headers, body)
 
 
-class _Stream:
+def read_head(stream: "Stream") -> tuple[str, dict[str, str]]:
+    """Read a message's first line and its headers (names in lower case, the last of a name counts)."""
+    lines = stream.until(b"\r\n\r\n", HEAD_LIMIT).decode("latin-1").split("\r\n")
+    headers = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return lines[0], headers
+
+
+def read_body(stream: "Stream", headers: dict[str, str], limit: int) -> bytes:
+    """Read a body whose length is said or that comes in chunks; raises TooLong over `limit` bytes."""
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return _chunked(stream, limit)
+    return stream.exactly(_length(headers.get("content-length", "0"), 10, limit))
+
+
+class Stream:
     """A buffered reader that looks at the clock before every read."""
 
     __slots__ = ("_buffer", "_connection", "_deadline")
@@ -165,7 +190,7 @@ class _Stream:
         """Return what stands before `mark` and step over the mark."""
         while (at := self._buffer.find(mark)) < 0:
             if len(self._buffer) > limit:
-                raise ValueError("a head that is too long")
+                raise TooLong("a head that is too long")
             if not self._more():
                 raise ConnectionError("the connection was closed without an answer")
         return self._take(at + len(mark))[:at]
@@ -181,21 +206,17 @@ class _Stream:
         """Return everything up to the connection's end."""
         while self._more():
             if len(self._buffer) > limit:
-                raise ValueError("a body that is too long")
+                raise TooLong("a body that is too long")
         return self._take(len(self._buffer))
 
 
-def _head(stream: _Stream) -> list[str]:
-    return stream.until(b"\r\n\r\n", HEAD_LIMIT).decode("latin-1").split("\r\n")
-
-
-def _chunked(stream: _Stream, limit: int) -> bytes:
+def _chunked(stream: Stream, limit: int) -> bytes:
     body = bytearray()
     while size := _length(stream.until(b"\r\n", 1024).partition(b";")[0].decode("latin-1").strip(), 16, limit):
         body += stream.exactly(size)
         stream.exactly(2)
         if len(body) > limit:
-            raise ValueError("a body that is too long")
+            raise TooLong("a body that is too long")
     return bytes(body)
 
 
@@ -204,7 +225,7 @@ def _length(text: str, base: int, limit: int) -> int:
         raise ValueError("a length that is no number")
     size = int(text, base)
     if size > limit:
-        raise ValueError("a body that is too long")
+        raise TooLong("a body that is too long")
     return size
 
 

@@ -293,6 +293,7 @@ class Collector:
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
                 "AWS_REGION": "eu-west-1",
                 "HOPTRACE_RUN_DIR": str(run_dir),
+                "HOPTRACE_OTLP_PORT": "0",
                 **env,
             },
             stderr=subprocess.PIPE,

@@ -252,10 +252,15 @@ def test_what_could_not_be_sent_is_sent_by_the_next_generation_and_nothing_twice
                 ring()
                 host.wait_for_next()
             event = host.invoke("r3", seconds=0.3)
-            write(run_dir, begin(3, "r3", deadline_ms=event["deadlineMs"]))
+            begun = span(3, start=time.time_ns())
+            write(run_dir, begin(3, "r3", deadline_ms=event["deadlineMs"], span=begun))
             host.wait_for_next()
-            host.shut_down("timeout", seconds=0.6)
-            collector.end()
+            host.shut_down("timeout", seconds=1.0)
+            log = collector.end()
+            assert {line.partition(" (")[0] for line in log.splitlines()} <= {
+                "hoptrace: the OTLP backend did not take spans",
+                "hoptrace: the OTLP backend did not take metrics",
+            }
             first = [span.span_id for span in spans_of(backend, answered=1)]
         assert [int.from_bytes(span_id) for span_id in first] == [1]
         with (
@@ -268,7 +273,26 @@ def test_what_could_not_be_sent_is_sent_by_the_next_generation_and_nothing_twice
         second = sorted(int.from_bytes(span.span_id) for span in spans_of(backend))
         assert second == [2, 3]
         counted = metrics_of(backend)
-        assert (counted["faas.invocations"], counted["faas.timeouts"]) == (2, 1), "kept with the spans, counted once"
+        assert (counted["faas.invocations"], counted["faas.timeouts"]) == (2, 1), f"counted once: {counted}"
+        assert counted["hoptrace.environment.busy_time"] == pytest.approx(1.0, abs=0.5)
+
+
+def test_an_invocation_whose_beginning_is_read_after_it_was_made_up_for_counts_once(run_dir: Path) -> None:
+    with Lambda() as host, tracer_bell(run_dir), Backend() as backend:
+        with Collector(host, run_dir, OTEL_EXPORTER_OTLP_ENDPOINT=backend.url) as collector:
+            host.wait_for_next()
+            event = host.invoke("r1", seconds=0.3)
+            host.wait_for_next()
+            host.shut_down("timeout")
+            collector.end()
+        write(run_dir, begin(1, "r1", deadline_ms=event["deadlineMs"]), inner(2, "r1"))
+        with Collector(host, run_dir, OTEL_EXPORTER_OTLP_ENDPOINT=backend.url) as collector:
+            host.wait_for_next()
+            host.shut_down()
+            collector.end()
+    ids = [int.from_bytes(span.span_id) for span in spans_of(backend)]
+    assert sorted(ids[1:]) == [1, 2], "the span that the others hang below is there"
+    assert metrics_of(backend)["faas.timeouts"] == 1
 
 
 def test_a_collector_that_was_killed_leaves_nothing_behind_that_is_lost(run_dir: Path) -> None:

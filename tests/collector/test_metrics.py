@@ -1,6 +1,6 @@
 """Metrics: aggregated here, delta temporality, encoded as the protocol says."""
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 
 from hoptrace_collector.concurrency import peak_concurrency
 from hoptrace_collector.export.encode import encode_metrics
@@ -19,7 +19,7 @@ def invocation(outcome: str = "ok", *, start: int = 0, seconds: float = 0.2, col
 def taken(metrics: Metrics, own: dict | None = None) -> dict:
     """What is exported, read back with the protocol's own types, by metric name."""
     body = encode_metrics((("service.name", "f"),), metrics.take(own or {}))
-    (resource,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+    resource = ResourceMetrics.FromString(body)
     assert resource.resource.attributes[0].value.string_value == "f"
     return {metric.name: metric for metric in resource.scope_metrics[0].metrics}
 
@@ -85,7 +85,7 @@ def test_a_cold_start_and_its_duration_are_counted_once() -> None:
     metrics.ended(invocation())
     metrics.initialized(0.3)
     metrics.initialized(0.9)
-    metrics.memory(64 * 1024 * 1024)
+    metrics.memory("r", 64 * 1024 * 1024)
     got = taken(metrics)
     assert got["faas.coldstarts"].sum.data_points[0].as_int == 1
     assert (got["faas.init_duration"].histogram.data_points[0].sum, got["faas.init_duration"].unit) == (0.3, "s")

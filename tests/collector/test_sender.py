@@ -11,24 +11,25 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.export.encode import encode_span
+from hoptrace_collector.export.encode import encode_metrics, encode_span
 from hoptrace_collector.export.sender import Sender, retry_after
 from hoptrace_collector.model import Origin, Span
 from hoptrace_collector.pipeline.backoff import Backoff
-from hoptrace_collector.pipeline.flush import Flusher
-from hoptrace_collector.pipeline.metric_flush import MOST_WAITING, MetricFlusher
-from hoptrace_collector.pipeline.queue import Item, Queue
+from hoptrace_collector.pipeline.flush import METRICS, Flusher
+from hoptrace_collector.pipeline.queue import Item, Queue, Room
 from hoptrace_collector.settings import Otlp, Secret, parse_url
 
-from .support import Backend, free_port, spans_of
+from .support import Backend, Posted, free_port, spans_of
 
 ORIGIN = Origin((("service.name", "shipping"),), ("hoptrace", "0.1.0"))
 
@@ -45,8 +46,8 @@ class Rig:
         self.said: list[str] = []
         self.slept: list[float] = []
         self.counters = Counters(self.said.append)
-        self.queue = Queue(limit, lambda count, reason: self.counters.add("dropped", reason, count))
-        self.sender = Sender(Otlp(parse_url(url), timeout=timeout, **target), "traces", now=time.time)  # type: ignore[arg-type]
+        self.queue = Queue(Room(limit), lambda count, reason: self.counters.add("dropped", reason, count))
+        self.sender = Sender(Otlp(parse_url(url), timeout=timeout, **target), now=time.time)  # type: ignore[arg-type]
         self.ahead = 0.0
         self.backoff = Backoff(self.clock, lambda: 1.0)
         self.flusher = Flusher(self.queue, self.sender, self.backoff, self.counters, clock=self.clock, sleep=self.sleep)
@@ -382,16 +383,60 @@ def test_pauses_grow_and_attempts_shrink_until_the_backend_answers() -> None:
     assert Backoff(lambda: 0.0, lambda: 0.0).failed() == 0.5, "jitter takes off up to half"
 
 
-def test_metrics_wait_for_the_backend_within_a_bound() -> None:
+def foreign(name: str, amount: int = 1, size: int = 10) -> Item:
+    part = ResourceSpans()
+    scope = part.scope_spans.add()
+    for _ in range(amount):
+        scope.spans.add(name=name, trace_id=b"\1" * 16, span_id=b"\2" * 8)
+    part.resource.attributes.add(key="pad").value.string_value = "x" * size
+    return Item(None, part.SerializeToString(), amount=amount)
+
+
+def test_what_others_sent_goes_on_as_it_came_and_a_refusal_of_it_costs_none_of_ours() -> None:
+    def choosy(posted: Posted) -> tuple[int, dict[str, str], bytes]:
+        names = {span.name for span in spans_in(posted)}
+        return (400, {}, b"") if "bad" in names else (200, {}, b"")
+
+    with Backend(choosy) as backend, Rig(backend.url) as rig:
+        rig.flush(item(1), foreign("bad", 3), item(2), foreign("good", 2))
+        assert [[span.name for span in spans_in(posted)] for posted in backend.requests] == [
+            ["span 1"],
+            ["bad"] * 3,
+            ["span 2"],
+            ["good"] * 2,
+        ]
+        assert (rig.counters.total("sent"), rig.counters.total("dropped", "refused")) == (4, 3)
+
+
+def spans_in(posted: Posted) -> list[object]:
+    request = ExportTraceServiceRequest.FromString(posted.body)
+    return [span for each in request.resource_spans for scope in each.scope_spans for span in scope.spans]
+
+
+def test_signals_share_one_room_and_the_longest_queue_gives_way() -> None:
+    gone: list[tuple[str, int, str]] = []
+    room = Room(10_000)
+    spans = Queue(room, lambda count, reason: gone.append(("spans", count, reason)))
+    logs = Queue(room, lambda count, reason: gone.append(("logs", count, reason)))
+    spans.put(Item(ORIGIN, b"x" * 1000))
+    for _ in range(20):
+        logs.put(Item(None, b"y" * 1000, amount=7))
+    assert (len(spans), room.used <= 10_000) == (1, True)
+    assert set(gone) == {("logs", 7, "queue_full")}
+
+
+def test_metrics_wait_for_the_backend_and_go_in_one_request() -> None:
     with Backend((503, {}, b""), (200, {}, b"")) as backend:
-        counters, now = Counters(lambda _: None), [0.0]
-        sender = Sender(Otlp(parse_url(backend.url)), "metrics", now=time.time)
-        flusher = MetricFlusher(sender, Backoff(time.monotonic, lambda: 1.0), counters)
-        for number in range(MOST_WAITING + 2):
-            flusher.put(b"%d" % number)
+        counters = Counters(lambda _: None)
+        queue = Queue(Room(100_000), lambda count, reason: counters.add("metrics_dropped", reason, count))
+        sender = Sender(Otlp(parse_url(backend.url)), now=time.time)
+        flusher = Flusher(queue, sender, Backoff(time.monotonic, lambda: 1.0), counters, METRICS)
+        for number in range(3):
+            queue.put(Item(None, encode_metrics((("n", number),), []), amount=0))
         flusher.flush(time.monotonic() + 5)
-        assert len(backend.requests) == 1
+        assert (len(backend.requests), len(queue)) == (1, 3)
         flusher.flush(time.monotonic() + 5, last=True)
-        assert [posted.body for posted in backend.requests[1:]] == [b"%d" % n for n in range(2, MOST_WAITING + 2)]
-        assert counters.total("metrics_dropped", "queue_full") == 2
-        assert now == [0.0]
+        (request,) = [ExportMetricsServiceRequest.FromString(posted.body) for posted in backend.requests[1:]]
+        assert [each.resource.attributes[0].value.int_value for each in request.resource_metrics] == [0, 1, 2]
+        assert counters.total("metrics_sent") == 0, "what the collector says of itself is not counted again"
+        assert counters.total("metrics_failed", "unavailable") == 1

@@ -52,8 +52,8 @@ def begin_record(
     )
 
 
-def end_record(span: Span, ordinal: int, outcome: str) -> bytes:
-    """An invocation that has come back; `outcome` is `ok` or `error`."""
+def end_record(span: Span, ordinal: int, outcome: str, cpu: int = 0) -> bytes:
+    """An invocation that has come back; `outcome` is `ok` or `error`, `cpu` the nanoseconds of CPU time it used."""
     return _line(
         {
             "v": PROTOCOL,
@@ -61,6 +61,7 @@ def end_record(span: Span, ordinal: int, outcome: str) -> bytes:
             "request_id": span.request_id,
             "ordinal": ordinal,
             "outcome": outcome,
+            "cpu": cpu,
             "span": as_dict(span),
         }
     )

@@ -37,7 +37,7 @@ of demand: Lambda does that on its own, and nobody waited for that start."""
 class Invocation:
     """What is kept from begin to end."""
 
-    __slots__ = ("arrival", "before", "lineage", "ordinal", "span", "token")
+    __slots__ = ("arrival", "before", "cpu", "lineage", "ordinal", "span", "token")
 
     def __init__(self, arrival: triggers.Arrival, lineage: Lineage, ordinal: int, before: Span | None) -> None:
         self.before = before
@@ -46,6 +46,8 @@ class Invocation:
         self.ordinal = ordinal
         self.span = lineage.invocation
         self.token: Any = None
+        # The process's CPU time at the beginning, then what the invocation used of it; nanoseconds.
+        self.cpu = 0
 
 
 class Invocations:
@@ -222,6 +224,8 @@ class Invocations:
         if self._serial:
             set_invocation(span)
         invocation.token = activate(span)
+        if self._serial:
+            invocation.cpu = time.process_time_ns()
         return invocation
 
     def _write_begin(self, invocation: Invocation, deadline: int) -> None:
@@ -241,10 +245,10 @@ class Invocations:
         """Without it the collector would take the invocation for lost, so it is made to fit."""
         span = invocation.span
         span.end(finished)
-        line = encode.end_record(span, invocation.ordinal, outcome)
+        line = encode.end_record(span, invocation.ordinal, outcome, invocation.cpu)
         if len(line) > self._outbox.max_record:
             encode.shrink(span)
-            line = encode.end_record(span, invocation.ordinal, outcome)
+            line = encode.end_record(span, invocation.ordinal, outcome, invocation.cpu)
         self._outbox.write(line)
 
     def _forget(self, request_id: str) -> None:
@@ -305,6 +309,8 @@ class Invocations:
 
     def _ended(self, invocation: Invocation, outcome: str, *, hold: bool = False) -> None:
         with guard("handler.end"):
+            if invocation.cpu:
+                invocation.cpu = time.process_time_ns() - invocation.cpu
             restore(invocation.token)
             set_invocation(invocation.before if self._serial else None)
             self._forget(invocation.span.request_id)

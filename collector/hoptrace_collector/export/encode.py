@@ -8,15 +8,14 @@ messages by hand: a length-delimited field is a tag, a length and the bytes.
 from collections.abc import Iterable
 from typing import Any
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, ResourceMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from hoptrace_collector.model import INT64_MAX, UINT64_MAX, Histogram, Number, Origin, Span
 
-__all__ = ["encode_metrics", "encode_span", "encode_traces"]
+__all__ = ["encode_foreign", "encode_metrics", "encode_span", "encode_traces"]
 
 SCOPE = ("hoptrace_collector", "0.1.0")
 
@@ -75,10 +74,14 @@ def encode_traces(groups: Iterable[tuple[Origin, list[bytes]]]) -> bytes:
     return b"".join(out)
 
 
+def encode_foreign(parts: Iterable[bytes]) -> bytes:
+    """Return a request of encoded ResourceSpans, ResourceMetrics or ResourceLogs: the field's number is 1 in all."""
+    return b"".join(_field(_REQUEST_RESOURCE_SPANS, part) for part in parts)
+
+
 def encode_metrics(resource: tuple[tuple[str, Any], ...], points: Iterable[Number | Histogram]) -> bytes:
-    """Return an `ExportMetricsServiceRequest`; sums and histograms have delta temporality."""
-    request = ExportMetricsServiceRequest()
-    resource_metrics = request.resource_metrics.add(resource=_resource(resource))
+    """Return a `ResourceMetrics`; sums and histograms have delta temporality."""
+    resource_metrics = ResourceMetrics(resource=_resource(resource))
     scope_metrics = resource_metrics.scope_metrics.add(scope=InstrumentationScope(name=SCOPE[0], version=SCOPE[1]))
     metrics: dict[str, Any] = {}
     for point in points:
@@ -91,7 +94,7 @@ def encode_metrics(resource: tuple[tuple[str, Any], ...], points: Iterable[Numbe
             _add_histogram(metric, point)
         else:
             _add_number(metric, point)
-    return bytes(request.SerializeToString())
+    return bytes(resource_metrics.SerializeToString())
 
 
 def _add_number(metric: Any, point: Number) -> None:

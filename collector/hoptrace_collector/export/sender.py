@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from hoptrace_collector.settings import Otlp
@@ -40,11 +39,10 @@ class Result(NamedTuple):
 class Sender:
     """Posts to one signal's endpoint."""
 
-    def __init__(self, target: Otlp, signal: str, *, now: Callable[[], float]) -> None:
-        """Send to `target`; `signal` is `traces` or `metrics`, `now` gives seconds since the epoch."""
+    def __init__(self, target: Otlp, *, now: Callable[[], float]) -> None:
+        """Send to `target`; `now` gives seconds since the epoch."""
         self._target = target
         self._now = now
-        self._rejected = _rejected_spans if signal == "traces" else _rejected_points
         self._tls_context: Any = None
         self.timeout = target.timeout
 
@@ -74,7 +72,7 @@ class Sender:
     def _judge(self, response: Response) -> Result:
         status = response.status
         if 200 <= status < 300:
-            count, reason = self._rejected(response.body)
+            count, reason = _partial_success(response.body)
             return Result(SENT, reason, count)
         if status == 413:
             return Result(TOO_LARGE, "HTTP 413")
@@ -112,22 +110,14 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
     return min(max(0.0, at - now), _LONGEST_RETRY_AFTER)
 
 
-def _rejected_spans(body: bytes) -> tuple[int, str]:
+def _partial_success(body: bytes) -> tuple[int, str]:
+    """Return how many items were rejected and why: the fields have the same numbers in the answers of all signals."""
     response = ExportTraceServiceResponse()
-    return _partial(response, body, "rejected_spans")
-
-
-def _rejected_points(body: bytes) -> tuple[int, str]:
-    response = ExportMetricsServiceResponse()
-    return _partial(response, body, "rejected_data_points")
-
-
-def _partial(response: Any, body: bytes, field: str) -> tuple[int, str]:
     try:
         response.ParseFromString(body)
     except Exception:  # protobuf's own DecodeError; some backends answer 200 with JSON or HTML
         return 0, ""
-    return max(0, getattr(response.partial_success, field)), str(response.partial_success.error_message)
+    return max(0, response.partial_success.rejected_spans), str(response.partial_success.error_message)
 
 
 def _explanation(response: Response) -> str:

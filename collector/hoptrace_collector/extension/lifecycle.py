@@ -46,6 +46,9 @@ class Work(Protocol):
     def flush(self, deadline: float) -> None:
         """Send what is worth sending now."""
 
+    def released(self) -> None:
+        """The next event is about to be asked for."""
+
     def shutdown(self, event: Shutdown, deadline: float) -> None:
         """Close everything and send the last."""
 
@@ -109,6 +112,7 @@ class Lifecycle:
             self._work.flush(deadline)
         if self._bell is not None:
             self._bell.clear()
+        self._work.released()
 
     def _wait(self, event: Invoke, deadline: float) -> str:
         if self._bell is None:

@@ -2,18 +2,38 @@
 
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from hoptrace_collector.counters import DROPPED, FAILED, SENT, Counters
-from hoptrace_collector.export.encode import encode_traces
+from hoptrace_collector.export.encode import encode_foreign, encode_traces
 from hoptrace_collector.export.sender import Result, Sender
 from hoptrace_collector.model import Origin
 from hoptrace_collector.pipeline.backoff import Backoff
 from hoptrace_collector.pipeline.queue import Item, Queue
 
-__all__ = ["Flusher"]
+__all__ = ["LOGS", "METRICS", "SIGNALS", "TRACES", "Flusher", "Signal"]
 
-MOST_SPANS = 512
+MOST_ITEMS = 512
 BATCH_BYTES = 1024 * 1024
+
+
+class Signal(NamedTuple):
+    """One of OTLP's signals: its `name` in addresses and settings, what its `items` are called, and its counters."""
+
+    name: str
+    items: str
+    prefix: str
+    hint: str
+
+    def counter(self, kind: str) -> str:
+        """The name of its counter: spans have the plain ones."""
+        return self.prefix + kind
+
+
+TRACES = Signal("traces", "spans", "", "")
+METRICS = Signal("metrics", "metrics", "metrics_", ". If it takes traces only, set OTEL_METRICS_EXPORTER=none")
+LOGS = Signal("logs", "log records", "logs_", ". If it takes no logs, set OTEL_LOGS_EXPORTER=none")
+SIGNALS = (TRACES, METRICS, LOGS)
 
 
 class Flusher:
@@ -25,6 +45,7 @@ class Flusher:
         sender: Sender,
         backoff: Backoff,
         counters: Counters,
+        signal: Signal = TRACES,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -33,16 +54,25 @@ class Flusher:
         self._sender = sender
         self._backoff = backoff
         self._counters = counters
+        self._signal = signal
         self._clock = clock
         self._sleep = sleep
-        self._most = MOST_SPANS
+        self._most = MOST_ITEMS
         self._bytes = BATCH_BYTES
+
+    @property
+    def configured(self) -> bool:
+        """Whether this signal goes anywhere."""
+        return self._sender.configured
 
     def flush(self, deadline: float, *, last: bool = False) -> None:
         """Send until `deadline` (monotonic). `last`: nobody waits and nothing comes after, so wait and try again."""
-        if not self._sender.configured:
-            self._counters.add(DROPPED, "no_endpoint", len(self._queue))
-            self._queue.remove(len(self._queue))
+        signal = self._signal
+        if not self.configured:
+            items = self._queue.items()
+            if items:
+                self._counters.add(signal.counter(DROPPED), "no_endpoint", _count(items))
+                self._queue.remove(len(items))
             return
         if self._backoff.pausing and not last:
             return
@@ -54,9 +84,10 @@ class Flusher:
                 if last:
                     # Two seconds are all there is: shorter pauses, unless the backend itself asked for one.
                     pause = max(result.wait, pause / 5)
-                self._counters.add(FAILED, "unavailable")
+                self._counters.add(signal.counter(FAILED), "unavailable")
                 self._counters.say(
-                    "export retry", f"the OTLP backend did not take spans ({result.reason}); kept for later"
+                    f"{signal.name} retry",
+                    f"the OTLP backend did not take {signal.items} ({result.reason}); kept for later",
                 )
                 if not last or self._clock() + pause >= deadline:
                     return
@@ -69,36 +100,48 @@ class Flusher:
         timeout = self._sender.timeout
         if not last:
             timeout = self._backoff.attempt(timeout)
-        body = encode_traces(_grouped(items))
-        return self._sender.send(body, min(deadline, self._clock() + timeout))
+        return self._sender.send(_body(items), min(deadline, self._clock() + timeout))
 
     def _settle(self, items: list[Item], result: Result) -> None:
-        count = len(items)
-        if result.kind == "too large" and count > 1:
+        signal, count = self._signal, _count(items)
+        if result.kind == "too large" and len(items) > 1:
             # Halve for good: a backend's limit does not change between two batches.
             self._most = max(1, count // 2)
             self._bytes = max(1, sum(len(item.data) for item in items) // 2)
             return
-        self._queue.remove(count)
+        self._queue.remove(len(items))
         if result.kind == "sent":
             rejected = min(result.rejected, count)
-            self._counters.add(SENT, "", count - rejected)
-            if rejected:
-                self._counters.add(DROPPED, "rejected", rejected)
+            self._add(SENT, "", count - rejected)
+            self._add(DROPPED, "rejected", rejected)
             if rejected or result.reason:
-                self._counters.say("export partial", f"the OTLP backend rejected {rejected} spans: {result.reason}")
+                self._counters.say(
+                    f"{signal.name} partial", f"the OTLP backend rejected {rejected} {signal.items}: {result.reason}"
+                )
             return
-        reason = "too_large" if result.kind == "too large" else "refused"
-        self._counters.add(DROPPED, reason, count)
+        self._add(DROPPED, "too_large" if result.kind == "too large" else "refused", count)
+        what = f"{count} {signal.items}" if count else signal.items
         self._counters.say(
-            f"export {result.reason[:8]}",
-            f"the OTLP backend refused {count} spans for good ({result.reason}); they are dropped. "
-            "Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS",
+            f"{signal.name} {result.reason[:8]}",
+            f"the OTLP backend refused {what} for good ({result.reason}); they are dropped. "
+            f"Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS{signal.hint}",
         )
 
+    def _add(self, kind: str, reason: str, count: int) -> None:
+        if count:
+            self._counters.add(self._signal.counter(kind), reason, count)
 
-def _grouped(items: Iterable[Item]) -> Iterable[tuple[Origin, list[bytes]]]:
+
+def _count(items: Iterable[Item]) -> int:
+    return sum(item.amount for item in items)
+
+
+def _body(items: list[Item]) -> bytes:
     groups: dict[Origin, list[bytes]] = {}
+    foreign = []
     for item in items:
-        groups.setdefault(item.origin, []).append(item.data)
-    return groups.items()
+        if item.origin is None:
+            foreign.append(item.data)
+        else:
+            groups.setdefault(item.origin, []).append(item.data)
+    return encode_traces(groups.items()) + encode_foreign(foreign)

@@ -1,4 +1,6 @@
-"""Waits for the tracer's ring: one byte in a named pipe each time an invocation is over.
+"""Waits for the tracer's ring: the byte `i` in a named pipe each time an invocation is over.
+
+Other bytes are none: `o` wants the port for OTLP, which is open when this process runs.
 
 No clock ticks while waiting. End of file is as good as a ring: nobody holds the writing end, so there is no function
 process that could still write.
@@ -7,6 +9,7 @@ process that could still write.
 import os
 import select
 import stat
+import time
 
 __all__ = ["Bell", "prepare"]
 
@@ -26,11 +29,19 @@ def prepare(run_dir: str) -> str:
 
 
 class Bell:
-    """The reading end. Raises OSError when `path` cannot be opened."""
+    """The reading end. Raises OSError when `path` cannot be opened.
 
-    def __init__(self, path: str) -> None:
+    `descriptor` is the pipe as the shell opened it: the path may name it no longer.
+    """
+
+    def __init__(self, path: str, descriptor: int | None = None) -> None:
         self._path = path
-        self._descriptor = self._open()
+        if descriptor is not None and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.set_blocking(descriptor, False)
+            os.set_inheritable(descriptor, False)
+            self._descriptor = descriptor
+        else:
+            self._descriptor = self._open()
 
     def _open(self) -> int:
         return os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -44,10 +55,15 @@ class Bell:
         heard = self._take()
         if heard:
             return heard
+        end = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
-        poll.poll(max(0.0, seconds) * 1000)
-        return self._take() or LATE
+        while (left := end - time.monotonic()) > 0:
+            poll.poll(left * 1000)
+            heard = self._take()
+            if heard:
+                return heard
+        return LATE
 
     def clear(self) -> None:
         """Forget rings that nobody waited for."""

@@ -14,10 +14,19 @@ from typing import Any, NamedTuple
 from hoptrace_collector.model import Attributes, Origin, attributes, text
 from hoptrace_collector.receive.records import Position
 
-__all__ = ["Cursor", "load", "save"]
+__all__ = ["Cursor", "Unsent", "load", "save", "write_atomically"]
 
 UNSENT_LIMIT = 512 * 1024
 CLOSED_LIMIT = 64
+
+
+class Unsent(NamedTuple):
+    """Something encoded that is in no file: by its signal, and with an origin when it is a span of ours."""
+
+    signal: str
+    origin: Origin | None
+    amount: int
+    data: bytes
 
 
 class Cursor(NamedTuple):
@@ -25,7 +34,7 @@ class Cursor(NamedTuple):
 
     `position` is where reading goes on, `seen_to` up to where metrics and alerts have taken notice, `origin` the last
     resource and scope, `opened` the begin records without an end, `closed` the ids (hex) of spans that were closed in
-    the function's stead, `unsent` encoded spans that are not in the file, `metrics` encoded requests.
+    the function's stead, `unsent` what is not in the file, as many bytes of it as there is room for.
     """
 
     position: Position = Position(0, 0)
@@ -33,8 +42,7 @@ class Cursor(NamedTuple):
     origin: Origin | None = None
     opened: tuple[dict[str, Any], ...] = ()
     closed: tuple[str, ...] = ()
-    unsent: tuple[tuple[Origin, bytes], ...] = ()
-    metrics: tuple[bytes, ...] = ()
+    unsent: tuple[Unsent, ...] = ()
 
 
 def load(path: str) -> Cursor:
@@ -50,11 +58,12 @@ def load(path: str) -> Cursor:
 def save(path: str, cursor: Cursor) -> None:
     """Write the cursor so that a reader finds the old one or the new one, never half. Raises OSError."""
     unsent, size = [], 0
-    for origin, data in cursor.unsent:
+    # Metrics first: they are small, and of a minute there is only one.
+    for signal, origin, count, data in sorted(cursor.unsent, key=lambda each: each.signal != "metrics"):
         size += len(data)
         if size > UNSENT_LIMIT:
             break
-        unsent.append([_origin_json(origin), _to_text(data)])
+        unsent.append([signal, _origin_json(origin) if origin is not None else None, count, _to_text(data)])
     value = {
         "inode": cursor.position.inode,
         "offset": cursor.position.offset,
@@ -64,7 +73,6 @@ def save(path: str, cursor: Cursor) -> None:
         "open": cursor.opened,
         "closed": cursor.closed[-CLOSED_LIMIT:],
         "unsent": unsent,
-        "metrics": [_to_text(body) for body in cursor.metrics if len(body) <= UNSENT_LIMIT],
     }
     write_atomically(path, json.dumps(value).encode())
 
@@ -89,16 +97,16 @@ def _parsed(value: dict[str, Any]) -> Cursor:
         opened=tuple(item for item in _list(value.get("open")) if isinstance(item, dict)),
         closed=tuple(item for item in _list(value.get("closed")) if isinstance(item, str)),
         unsent=tuple(_unsent(_list(value.get("unsent")))),
-        metrics=tuple(binascii.a2b_base64(item) for item in _list(value.get("metrics")) if isinstance(item, str)),
     )
 
 
-def _unsent(items: list[Any]) -> Iterable[tuple[Origin, bytes]]:
+def _unsent(items: list[Any]) -> Iterable[Unsent]:
     for item in items:
-        if isinstance(item, list) and len(item) == 2 and isinstance(item[1], str):
-            origin = _origin(item[0])
-            if origin is not None:
-                yield origin, binascii.a2b_base64(item[1])
+        match item:
+            case [str(signal), origin, int(count), str(data)]:
+                known = _origin(origin)
+                if known is not None or origin is None:
+                    yield Unsent(signal, known, count, binascii.a2b_base64(data))
 
 
 def _origin_json(origin: Origin) -> list[Any]:

@@ -4,6 +4,7 @@ Total: whatever stands in a record, the answer is a type or None, never an excep
 None, since no backend would take it.
 """
 
+import binascii
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from hoptrace_collector.model import (
     Dropped,
     End,
     Event,
+    Handed,
     InitError,
     Link,
     Origin,
@@ -89,7 +91,13 @@ def _end(record: dict[str, Any]) -> End | None:
     span = decode_span(record.get("span"))
     if span is None:
         return None
-    return End(text(record.get("request_id")), _whole(record.get("ordinal")), record.get("outcome") != "error", span)
+    return End(
+        text(record.get("request_id")),
+        _whole(record.get("ordinal")),
+        record.get("outcome") != "error",
+        span,
+        _whole(record.get("cpu")),
+    )
 
 
 def _init_error(record: dict[str, Any]) -> InitError:
@@ -106,12 +114,21 @@ def _dropped(record: dict[str, Any]) -> Dropped:
     return Dropped(text(record.get("reason"))[:40] or "unknown", min(_whole(record.get("count")), 10**9))
 
 
+def _handed(record: dict[str, Any]) -> Handed | None:
+    try:
+        body = binascii.a2b_base64(text(record.get("body")))
+    except ValueError:
+        return None
+    return Handed(text(record.get("path")), text(record.get("kind")), text(record.get("encoding")), body)
+
+
 _PARSERS: dict[str, Callable[[dict[str, Any]], Record | None]] = {
     "begin": _begin,
     "span": _span_ended,
     "end": _end,
     "init_error": _init_error,
     "dropped": _dropped,
+    "otlp": _handed,
 }
 
 

@@ -53,14 +53,26 @@ class Line(NamedTuple):
 class RecordReader:
     """Follows the file at `path`, beginning at `start` when that is the file which `start` speaks of."""
 
-    def __init__(self, path: str, counters: Counters, start: Position | None = None, seen_to: int = 0) -> None:
-        """`seen_to`: lines of that first file that begin before this offset are handed out as seen."""
+    def __init__(
+        self,
+        path: str,
+        counters: Counters,
+        start: Position | None = None,
+        seen_to: int = 0,
+        descriptor: int | None = None,
+    ) -> None:
+        """`seen_to`: lines of that first file that begin before this offset are handed out as seen.
+
+        `descriptor`: the file as the shell opened it; the path may name it no longer.
+        """
         self._path = path
         self._counters = counters
         self._start = start
         self._seen_to = seen_to
         self._files: list[_File] = []
         self._number = 0
+        if descriptor is not None:
+            self._adopt(descriptor)
 
     @property
     def position(self) -> Position:
@@ -102,16 +114,19 @@ class RecordReader:
                 self._counters.failed("reading records", error)
 
     def rotate(self) -> None:
-        """Take the file's name away when more than 1 MiB of it has been read to its end.
+        """Put an empty file in the place of one of which more than 1 MiB has been read to its end.
 
-        The tracer sees at the next invocation that its file has no name and opens another; what it still writes
+        The tracer sees at the next invocation that the path names another file and opens that; what it still writes
         until then is read by the descriptor that stays open here. To be called when nothing waits to be sent.
         """
         if not self._files or not (file := self._files[-1]).named:
             return
         if file.offset > ROTATE_AT and file.read_to_end():
+            fresh = self._path + ".new"
             try:
-                os.unlink(self._path)
+                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                os.close(descriptor)
+                os.rename(fresh, self._path)
             except OSError:
                 return
             file.named = False
@@ -125,17 +140,30 @@ class RecordReader:
     def _follow(self) -> None:
         """Open the file that the path names, unless it is the one that is open."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return
         except OSError as error:
             self._counters.failed("opening records", error)
             return
-        status = os.fstat(descriptor)
+        self._adopt(descriptor, mark=True)
+
+    def _adopt(self, descriptor: int, *, mark: bool = False) -> None:
+        """Read this file from now on, unless it is the one that is being read, or none."""
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            return
         current = self._files[-1] if self._files else None
         if not stat.S_ISREG(status.st_mode) or (current is not None and current.inode == status.st_ino):
             os.close(descriptor)
             return
+        os.set_inheritable(descriptor, False)
+        if mark:
+            try:
+                os.write(descriptor, b"\n")  # a writer whose file is wiped sees by it that the file has a reader
+            except OSError:
+                pass  # a full disk can still be read
         if current is not None:
             current.named = False
         self._number += 1

@@ -1,0 +1,129 @@
+"""Each number that the collector reports, against what the Lambda on the desk itself has counted and measured."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from tests.support.functions import function
+
+from .support import Backend
+
+APP = """
+import os, time
+
+def handler(event, context):
+    what = event["what"]
+    if what == "error":
+        raise ValueError("no")
+    if what == "timeout":
+        time.sleep(60)
+    if what == "crash":
+        os._exit(3)
+    if what == "memory":
+        held = bytearray(600 << 20)
+        held[::4096] = b"x" * len(held[::4096])
+        time.sleep(60)
+    if what == "work":
+        end = time.process_time() + 0.06
+        while time.process_time() < end:
+            pass
+    if what == "wait":
+        time.sleep(0.06)
+    return what
+"""
+
+
+class Points:
+    """Everything that was exported, summed over all of it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.sums: dict[str, float] = {}
+        self.triggers: dict[str, Counter[str]] = {}
+        self.distributions: dict[str, list[Any]] = {}
+        for posted in backend.requests:
+            if posted.path != "/v1/metrics":
+                continue
+            for resource in ExportMetricsServiceRequest.FromString(posted.body).resource_metrics:
+                for metric in resource.scope_metrics[0].metrics:
+                    self._add(metric)
+
+    def _add(self, metric: Any) -> None:
+        for point in (*metric.sum.data_points, *metric.histogram.data_points):
+            assert point.start_time_unix_nano < point.time_unix_nano
+            for pair in point.attributes:
+                if pair.key == "faas.trigger":
+                    self.triggers.setdefault(metric.name, Counter())[pair.value.string_value] += 1
+        for point in metric.sum.data_points:
+            assert metric.sum.aggregation_temporality == 1, "delta"
+            self.sums[metric.name] = self.sums.get(metric.name, 0) + (point.as_int or point.as_double)
+        for point in metric.histogram.data_points:
+            assert metric.histogram.aggregation_temporality == 1
+            assert sum(point.bucket_counts) == point.count
+            self.distributions.setdefault(metric.name, []).append(point)
+
+    def count(self, name: str) -> int:
+        return sum(point.count for point in self.distributions.get(name, []))
+
+    def total(self, name: str) -> float:
+        return sum(point.sum for point in self.distributions.get(name, []))
+
+
+def test_forty_invocations_of_all_kinds_add_up(tmp_path: Path) -> None:
+    whats = ["ok"] * 16 + ["work"] * 5 + ["wait"] * 5 + ["error"] * 6 + ["crash"] * 3 + ["timeout"] * 3 + ["memory"] * 2
+    random.Random(7).shuffle(whats)
+    with Backend() as backend:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend.url}
+        with function(tmp_path, APP, environment=environment, timeout=2.5, memory=512) as desk:
+            results = [(what, desk.host.invoke("f", json.dumps({"what": what}).encode())) for what in whats]
+            stats = desk.host.stats("f")
+            telemetry = desk.host.telemetry("f")
+        points = Points(backend)
+    sums = points.sums
+    assert stats.invocations == len(whats) == 40
+
+    # How each ended.
+    assert sums["faas.timeouts"] == stats.timeouts == 3
+    assert sums["faas.errors"] == stats.errors - stats.timeouts == 6 + 3 + 2
+    assert sums["faas.invocations"] == 40 - stats.errors == 26
+    cold = [result for _, result in results if result.cold_start]
+    assert sums["faas.coldstarts"] == stats.cold_starts == len(cold) == 9, "the first, and one after each of 8 resets"
+
+    # How long, against the clock of the host: ours begins with the handler and ends with it.
+    assert points.count("faas.invoke_duration") == 40
+    theirs = sum(result.response_seconds - (result.init_seconds or 0) for _, result in results)
+    assert points.total("faas.invoke_duration") == pytest.approx(theirs, rel=0.1)
+    assert sums["hoptrace.environment.busy_time"] == pytest.approx(points.total("faas.invoke_duration"))
+    assert max(point.max for point in points.distributions["faas.invoke_duration"]) == pytest.approx(2.5, abs=0.05)
+
+    # Initialisations, one for each environment and reset, against the host's and its own telemetry.
+    reported = [event["record"]["metrics"]["durationMs"] / 1000 for event in telemetry if is_init(event)]
+    assert points.count("faas.init_duration") == 9
+    assert points.total("faas.init_duration") == pytest.approx(sum(reported), rel=0.3)
+
+    # CPU: what came back has told it.
+    assert points.count("faas.cpu_usage") == 16 + 5 + 5 + 6
+    assert points.total("faas.cpu_usage") == pytest.approx(5 * 0.06, abs=0.1)
+
+    # Memory: what Lambda reports after an invocation, as far as it reaches a generation that still lives.
+    assert 10 <= points.count("faas.mem_usage") <= 40
+    assert all(10 << 20 < point.min <= point.max <= 640 << 20 for point in points.distributions["faas.mem_usage"])
+
+    # What was held after the response, against the host's.
+    held = [result.released_seconds - result.response_seconds for what, result in results if not fatal(what)]
+    assert points.count("hoptrace.environment.post_response_time") == len(held)
+    assert points.total("hoptrace.environment.post_response_time") == pytest.approx(sum(held), abs=0.2)
+    assert points.triggers["faas.invocations"].keys() == {"other"}
+    assert "faas.net_io" not in points.distributions, "a desk's network is not the function's alone"
+
+
+def fatal(what: str) -> bool:
+    return what in ("crash", "timeout", "memory")
+
+
+def is_init(event: dict[str, Any]) -> bool:
+    return bool(event["type"] == "platform.initReport")
