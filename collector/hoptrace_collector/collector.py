@@ -16,9 +16,10 @@ from hoptrace_collector.concurrency import peak_concurrency
 from hoptrace_collector.counters import DROPPED, RECEIVED, Counters
 from hoptrace_collector.export.encode import encode_metrics, encode_span
 from hoptrace_collector.export.sender import Sender
+from hoptrace_collector.generations import leave, take_over
+from hoptrace_collector.identity import known_of
 from hoptrace_collector.metrics import Metrics
 from hoptrace_collector.model import (
-    Attributes,
     Begin,
     Dropped,
     End,
@@ -34,7 +35,7 @@ from hoptrace_collector.model import (
 from hoptrace_collector.pipeline.backoff import Backoff
 from hoptrace_collector.pipeline.flush import SIGNALS, Flusher
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
-from hoptrace_collector.receive.cursor import Cursor, Unsent, load, save
+from hoptrace_collector.receive.cursor import load, save
 from hoptrace_collector.receive.decode import decode
 from hoptrace_collector.receive.inbox import Inbox
 from hoptrace_collector.receive.network import Network
@@ -97,7 +98,7 @@ class Collector:
             os.path.join(settings.run_dir, "records.jsonl"), counters, cursor.position, cursor.seen_to, records
         )
         self._completer = Completer(
-            Origin.of(_resource(settings, registration or {}), ("hoptrace", "")),
+            Origin.of(known_of(settings, registration or {}), ("hoptrace", "")),
             managed=settings.managed_instances,
             now=now,
             new_id=new_id,
@@ -117,7 +118,7 @@ class Collector:
         self._metrics_due = clock() + settings.metric_interval
         self._flush_due = 0.0
         self._alerts = self._make_alerts(settings, counters, clock)
-        self._resume(cursor)
+        take_over(cursor, self._completer, self._queues)
 
     # The moments of an environment's life, as `extension.lifecycle` announces them.
 
@@ -301,34 +302,11 @@ class Collector:
 
     # Remembering.
 
-    def _resume(self, cursor: Cursor) -> None:
-        begins = [begin for begin in map(decode, cursor.opened) if isinstance(begin, Begin)]
-        self._completer.resume(begins, cursor.closed, cursor.origin)
-        for signal, origin, count, data in cursor.unsent:
-            if signal in self._queues:
-                self._queues[signal].put(Item(origin, data, amount=count))
-
     def _remember(self) -> None:
-        """Write down where the next generation goes on: at the oldest span of the file that has not been sent."""
-        waiting = [(signal, item) for signal, queue in self._queues.items() for item in queue.items()]
-        if not waiting:
+        """Write down where the next generation goes on."""
+        if not any(self._queues.values()):
             self._reader.rotate()
-        current = self._reader.file
-        position = self._reader.position
-        seen_to = position.offset
-        here = [item for _, item in waiting if position.inode and item.mark is not None and item.mark.file == current]
-        if here:
-            position = self._reader.position_at(min(item.mark.offset for item in here))
-        known = set(map(id, here))
-        elsewhere = [(signal, item) for signal, item in waiting if id(item) not in known]
-        cursor = Cursor(
-            position=position,
-            seen_to=seen_to,
-            origin=self._completer.origin,
-            opened=tuple(begin.raw for begin in self._completer.opened),
-            closed=tuple(self._completer.closed),
-            unsent=tuple(Unsent(signal, item.origin, item.amount, item.data) for signal, item in elsewhere),
-        )
+        cursor = leave(self._reader, self._completer, self._queues)
         if cursor == self._remembered:
             return
         try:
@@ -364,20 +342,3 @@ def _dropped(counters: Counters, kind: str, count: int, reason: str) -> None:
 def _random() -> float:
     """Return a number in [0, 1) for the jitter; the module `random` would cost more than all it is wanted for."""
     return int.from_bytes(os.urandom(2), "big") / 65536
-
-
-def _resource(settings: Settings, registration: dict[str, Any]) -> Attributes:
-    """Say who the function is, for spans made before the tracer has said so itself."""
-    name = settings.function_name or str(registration.get("functionName", ""))
-    known: Attributes = {
-        "service.name": name or "unknown_service",
-        "cloud.provider": "aws",
-        "cloud.platform": "aws_lambda",
-        "cloud.region": settings.region,
-        "cloud.account.id": str(registration.get("accountId", "")),
-        "faas.name": name,
-        "faas.version": settings.function_version or str(registration.get("functionVersion", "")),
-        "faas.max_memory": settings.memory,
-        **dict(settings.resource),
-    }
-    return {key: value for key, value in known.items() if value}

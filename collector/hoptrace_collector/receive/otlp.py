@@ -62,7 +62,7 @@ def parse(signal: str, content_type: str, encoding: str, body: bytes, limit: int
     try:
         request = _request(signal)
         if kind == JSON:
-            # Only for who sends it: 4 ms of imports.
+            # Only for who sends it: 2 ms of imports and 270 kB.
             from hoptrace_collector.receive.otlp_json import merge
 
             merge(body, request)
