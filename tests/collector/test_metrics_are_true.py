@@ -74,11 +74,11 @@ class Points:
 
 
 def test_forty_invocations_of_all_kinds_add_up(tmp_path: Path) -> None:
-    whats = ["ok"] * 16 + ["work"] * 5 + ["wait"] * 5 + ["error"] * 6 + ["crash"] * 3 + ["timeout"] * 3 + ["memory"] * 2
+    whats = ["ok"] * 16 + ["work"] * 5 + ["wait"] * 5 + ["error"] * 7 + ["crash"] * 3 + ["timeout"] * 2 + ["memory"] * 2
     random.Random(7).shuffle(whats)
     with Backend() as backend:
         environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend.url}
-        with function(tmp_path, APP, environment=environment, timeout=2.5, memory=512) as desk:
+        with function(tmp_path, APP, environment=environment, timeout=4.0, memory=512) as desk:
             results = [(what, desk.host.invoke("f", json.dumps({"what": what}).encode())) for what in whats]
             stats = desk.host.stats("f")
             telemetry = desk.host.telemetry("f")
@@ -87,26 +87,26 @@ def test_forty_invocations_of_all_kinds_add_up(tmp_path: Path) -> None:
     assert stats.invocations == len(whats) == 40
 
     # How each ended.
-    assert sums["faas.timeouts"] == stats.timeouts == 3
-    assert sums["faas.errors"] == stats.errors - stats.timeouts == 6 + 3 + 2
+    assert sums["faas.timeouts"] == stats.timeouts == 2
+    assert sums["faas.errors"] == stats.errors - stats.timeouts == 7 + 3 + 2
     assert sums["faas.invocations"] == 40 - stats.errors == 26
     cold = [result for _, result in results if result.cold_start]
-    assert sums["faas.coldstarts"] == stats.cold_starts == len(cold) == 9, "the first, and one after each of 8 resets"
+    assert sums["faas.coldstarts"] == stats.cold_starts == len(cold) == 8, "the first, and one after each of 7 resets"
 
     # How long, against the clock of the host: ours begins with the handler and ends with it.
     assert points.count("faas.invoke_duration") == 40
     theirs = sum(result.response_seconds - (result.init_seconds or 0) for _, result in results)
     assert points.total("faas.invoke_duration") == pytest.approx(theirs, rel=0.1)
     assert sums["hoptrace.environment.busy_time"] == pytest.approx(points.total("faas.invoke_duration"))
-    assert max(point.max for point in points.distributions["faas.invoke_duration"]) == pytest.approx(2.5, abs=0.05)
+    assert max(point.max for point in points.distributions["faas.invoke_duration"]) == pytest.approx(4.0, abs=0.1)
 
     # Initialisations, one for each environment and reset, against the host's and its own telemetry.
     reported = [event["record"]["metrics"]["durationMs"] / 1000 for event in telemetry if is_init(event)]
-    assert points.count("faas.init_duration") == 9
+    assert points.count("faas.init_duration") == 8
     assert points.total("faas.init_duration") == pytest.approx(sum(reported), rel=0.3)
 
     # CPU: what came back has told it.
-    assert points.count("faas.cpu_usage") == 16 + 5 + 5 + 6
+    assert points.count("faas.cpu_usage") == 16 + 5 + 5 + 7
     assert points.total("faas.cpu_usage") == pytest.approx(5 * 0.06, abs=0.1)
 
     # Memory: what Lambda reports after an invocation, as far as it reaches a generation that still lives.
