@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python of 3.11 or later that really runs (a version manager's shim may not); PYTHON=… to choose.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 /usr/local/bin/python3 /usr/bin/python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 # Pythons that the layer's bytecode is compiled for; those that are not there are left out, and the manifest says so.
 LAYER_PYTHONS ?= python3.11 python3.12 python3.13 python3.14
