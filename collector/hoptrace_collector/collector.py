@@ -160,6 +160,10 @@ class Collector:
         for batch in self.inbox.take():
             self._take(batch, None)
 
+    def over(self, event: Invoke) -> None:
+        """The invocation came back: should its end record be missing, it was lost, and the function is well."""
+        self._keep(self._completer.came_back(event.request_id), None)
+
     def flush(self, deadline: float) -> None:
         """Send after an invocation, within the time that a user has agreed to pay for.
 

@@ -198,6 +198,14 @@ class Completer:
             finished += self._without_begin(event.status)
         return finished
 
+    def came_back(self, request_id: str) -> list[Finished]:
+        """Close what is still open of an invocation that has rung: the record of its end could not be written."""
+        finished = [
+            self._close(begin, Fate.unknown(self._now())) for begin in self.opened if begin.request_id == request_id
+        ]
+        self._over(request_id)
+        return finished
+
     def shutdown(self, event: Shutdown) -> list[Finished]:
         """Close everything: the environment is going."""
         finished = [

@@ -294,3 +294,22 @@ def test_an_attribute_that_cannot_be_recorded_costs_only_itself(key: Any) -> Non
         span.end()
         (found,) = recorded.ended()
     assert found["attributes"] == {"good": 1}
+
+
+def test_an_invocation_whose_end_could_not_be_written_came_back_all_the_same(tmp_path: Path) -> None:
+    source = """
+import resource
+def handler(event, context):
+    # As on a full disk: from now on no file may grow.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    return 1
+"""
+    with OtlpSink() as sink:
+        with function(tmp_path, source, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}) as desk:
+            assert [desk.invoke({}), desk.invoke({})] == [1, 1]
+        (span,) = [span for span in sink.spans if span.name == "f"]
+        counted = {point.name for point in sink.metrics}
+    assert span.status == "UNSET"
+    assert "error.type" not in span.attributes
+    assert span.attributes["hoptrace.closed_by"] == "collector"
+    assert not counted & {"faas.errors", "faas.timeouts"}

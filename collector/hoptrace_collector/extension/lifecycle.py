@@ -43,6 +43,9 @@ class Work(Protocol):
     def drain(self, deadline: float) -> None:
         """Read everything that came in."""
 
+    def over(self, event: Invoke, /) -> None:
+        """The event's invocation has rung: whatever else is known of it, it came back."""
+
     def flush(self, deadline: float) -> None:
         """Send what is worth sending now."""
 
@@ -109,6 +112,7 @@ class Lifecycle:
             self._work.gone()
         self._work.drain(deadline)
         if heard == "rung":
+            self._work.over(event)
             self._work.flush(deadline)
         if self._bell is not None:
             self._bell.clear()
