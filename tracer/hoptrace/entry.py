@@ -15,7 +15,7 @@ from . import bootstrap, encode
 from .guard import guard
 from .handler import Invocations
 from .send import Bell, Outbox
-from .settings import OUR_HANDLER, Settings, in_lambda, is_the_handler, named_handler, settings
+from .settings import OUR_HANDLER, Settings, collector_here, in_lambda, is_the_handler, named_handler, settings
 from .spans import Span, on_end
 from .spans.exceptions import exception_attributes
 
@@ -40,7 +40,7 @@ class Session:
         self.settings = knobs
         os.register_at_fork(after_in_child=self._forked)
         self.in_lambda = in_lambda()
-        self.direct = None if self.in_lambda and _collector_here() else _direct(knobs, self.in_lambda)
+        self.direct = None if self.in_lambda and collector_here() else _direct(knobs, self.in_lambda)
         self.outbox = _outbox(knobs, self.direct, self.in_lambda)
         self.bell = Bell(knobs.run_dir) if self.in_lambda and self.direct is None else None
         self.rings_at_next = False
@@ -118,17 +118,6 @@ class Session:
                     time.time_ns(),
                 )
             )
-
-
-def _collector_here() -> bool:
-    """Whether Lambda runs our extension beside this process: it starts every file of `/opt/extensions`.
-
-    A layer's folder is on the path; on a desk it may be another than `/opt`.
-    """
-    for folder in ("/opt/python", *sys.path):
-        if folder.endswith("/python") and os.path.exists(folder[:-6] + "extensions/hoptrace-collector"):
-            return True
-    return False
 
 
 def _direct(knobs: Settings, inside: bool) -> Direct:

@@ -7,6 +7,7 @@ Built once from a mapping at the start; what Lambda changes for each invocation 
 from __future__ import annotations
 
 import os
+import sys
 
 from .guard import say
 from .version import __version__
@@ -143,6 +144,17 @@ def named_handler(asked: str) -> str:
 def is_the_handler(arguments: list[str]) -> bool:
     """Whether the runtime client was asked to load our own handler's name, by `_HANDLER` or on its command line."""
     return os.environ.get("_HANDLER") == OUR_HANDLER or OUR_HANDLER in arguments
+
+
+def collector_here() -> bool:
+    """Whether Lambda runs our extension beside this process: it starts every file of `/opt/extensions`.
+
+    A layer's folder is on the path; on a desk it may be another than `/opt`.
+    """
+    for folder in ("/opt/python", *sys.path):
+        if folder.endswith("/python") and os.path.exists(folder[:-6] + "extensions/hoptrace-collector"):
+            return True
+    return False
 
 
 def in_lambda() -> bool:

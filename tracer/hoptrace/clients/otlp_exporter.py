@@ -12,14 +12,13 @@ an exporter that sends by HTTP.
 
 import functools
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
 from ..encode import PROTOCOL
 from ..guard import guard
 from ..send import Bell, Outbox
-from ..settings import Settings, settings
+from ..settings import Settings, collector_here, settings
 from .imports import Watch
 
 _PATHS = ("/v1/traces", "/v1/metrics", "/v1/logs")
@@ -87,7 +86,7 @@ def _handing_over(original: Callable[..., Any]) -> Callable[..., Any]:
 def _handed_over(pool: Any, path: str, body: Any, headers: Any, error: Exception) -> Any:
     """The answer to a request that went into the records file; `None` when it did not."""
     knobs = settings()
-    if pool.host not in _LOOPBACK or pool.port != _port(knobs) or not _refused(error) or not _collector_is_attached():
+    if pool.host not in _LOOPBACK or pool.port != _port(knobs) or not _refused(error) or not collector_here():
         return None
     given = {str(name).lower(): value for name, value in (headers or {}).items()}
     if isinstance(body, bytes | bytearray):
@@ -110,12 +109,6 @@ def _port(knobs: Settings) -> int:
     """Where the collector will listen (`HOPTRACE_OTLP_PORT`)."""
     text = knobs.environ.get("HOPTRACE_OTLP_PORT", "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else _PORT
-
-
-def _collector_is_attached() -> bool:
-    """Whether Lambda runs the extension beside us: where it is not, nobody would ever read the record."""
-    layer = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    return any(os.path.exists(f"{root}/extensions/hoptrace-collector") for root in (layer, "/opt"))
 
 
 def _record(path: str, kind: str, encoding: str, body: bytes) -> bytes:
