@@ -1,0 +1,1 @@
+"""The probes of examples/check, run here, and the report on what they answer."""
