@@ -12,7 +12,7 @@ LAYER_ARM := dist/hoptrace-layer-arm64.zip
 LAYER_SOURCES := $(shell find tracer/hoptrace collector/hoptrace_collector layer -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint layer bench docs lock clean
+.PHONY: help setup demo test soak pythons lint layer bench docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,8 +33,18 @@ demo: $(VENV)/.ready $(LAYER) ## run the order application on an emulated AWS, s
 test: lint $(LAYER) ## lint, types, import contracts, tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak"
 
-soak: $(VENV)/.ready $(LAYER) ## the long tests
+soak: $(VENV)/.ready $(LAYER) pythons ## the long tests, and all tests on every other Python of Lambda's that is here
 	@$(BIN)/python -m pytest -m soak --timeout 3600
+
+pythons: $(VENV)/.ready $(LAYER) ## all tests on every other Python of Lambda's that is here
+	@$(BIN)/python layer/build.py --locate $(LAYER_PYTHONS) | while read -r name python; do \
+		$(BIN)/python -c "import sys; sys.exit('python%d.%d' % sys.version_info[:2] == '$$name')" || continue; \
+		echo "== $$name ($$python)"; \
+		test -x .venv-$$name/bin/python || "$$python" -m venv .venv-$$name || exit 1; \
+		.venv-$$name/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt </dev/null || exit 1; \
+		.venv-$$name/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . </dev/null || exit 1; \
+		.venv-$$name/bin/python -m pytest -n 2 --dist loadfile -m "not soak" -q </dev/null || exit 1; \
+	done
 
 lint: $(VENV)/.ready ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
@@ -61,5 +71,5 @@ lock: $(VENV)/.ready ## write the lock files anew (needs uv)
 		--custom-compile-command "make lock" layer/requirements.in -o layer/requirements.txt
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

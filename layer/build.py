@@ -214,7 +214,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--python", action="append", help=f"compile for it (default: {', '.join(DEFAULT_PYTHONS)})")
     parser.add_argument("--arch", choices=sorted(PLATFORMS), default="x86_64")
     parser.add_argument("--allow-missing", action="store_true", help="leave out Pythons that are not there")
+    parser.add_argument("--locate", nargs="+", metavar="PYTHON", help="only say which of these are there, and where")
     options = parser.parse_args(argv)
+    if options.locate:
+        for python in options.locate:
+            if found := locate(python):
+                print(python, found)
+        return 0
     output = options.output or Path("dist") / f"hoptrace-layer-{options.arch}.zip"
     try:
         manifest = build(output, options.python or list(DEFAULT_PYTHONS), options.arch, options.allow_missing)

@@ -72,6 +72,19 @@ def test_every_module_has_bytecode_that_is_never_checked_against_its_source(buil
     assert manifest["bytecode_missing"] == []
 
 
+def test_for_arm64_only_what_is_compiled_differs(built: Path, tmp_path: Path) -> None:
+    output = tmp_path / "arm64.zip"
+    assert _build(output, "--arch", "arm64", "--python", sys.executable).returncode == 0
+    with zipfile.ZipFile(output) as arm, zipfile.ZipFile(built) as intel:
+        assert sorted(arm.namelist()) == sorted(intel.namelist())
+        differing = {name for name in arm.namelist() if arm.read(name) != intel.read(name)}
+        compiled = {name for name in differing if name.endswith(".so")}
+        assert differing == {"manifest.json", *compiled}
+        # ELF's e_machine: 183 is AArch64, 62 is x86-64.
+        assert {int.from_bytes(arm.read(name)[18:20], "little") for name in compiled} == {183}
+        assert {int.from_bytes(intel.read(name)[18:20], "little") for name in compiled} == {62}
+
+
 def test_a_python_that_is_missing_fails_the_build_unless_allowed(tmp_path: Path) -> None:
     wanted = ["--python", sys.executable, "--python", "python3.99"]
     refused = _build(tmp_path / "layer.zip", *wanted)
