@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,9 @@ from .ports import free_port
 
 _SCRIPT = """
 set -e
+mount -t tmpfs none /mnt
+mkdir /mnt/packages
+mount --bind "$PACKAGES" /mnt/packages
 mount -t tmpfs none /var
 mkdir -p /var/task /var/runtime /var/lang/bin
 touch /var/rie
@@ -30,6 +34,8 @@ mount --bind "$STAGE/opt" /opt
 mount --bind "$STAGE/hosts" /etc/hosts
 ln -s "$PYTHON" /var/lang/bin/python3
 mount --bind "$STAGE/tmp" /tmp
+# What /var/runtime links to may lie under one of these.
+[ -n "$(ls "$PACKAGES" 2>/dev/null)" ] || { mkdir -p "$PACKAGES"; mount --bind /mnt/packages "$PACKAGES"; }
 cd /var/task
 exec env -i "$@"
 """
@@ -154,6 +160,7 @@ def running(
                 "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
                 "STAGE": str(folder),
                 "RIE": str(parts.rie()),
+                "PACKAGES": sys.prefix,
                 "RUNTIME": str(runtime),
                 "PYTHON": str(interpreter.executable),
             },
