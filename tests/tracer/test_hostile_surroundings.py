@@ -82,16 +82,19 @@ class TooLong(Exception):
 def alarm(number, frame):
     raise TooLong
 
+def work():
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    until = time.monotonic() + 0.1
+    while time.monotonic() < until:
+        start_span("busy").end()
+
 signal.signal(signal.SIGALRM, alarm)
 lost = 0
 with recorder():
     guard.LOUD = False  # as in a user's function
     for _ in range(150):
-        signal.setitimer(signal.ITIMER_REAL, 0.001)
         try:
-            until = time.monotonic() + 0.1
-            while time.monotonic() < until:
-                start_span("busy").end()
+            work()
             lost += 1
         except TooLong:
             pass
