@@ -74,8 +74,6 @@ class Invocations:
         self._outbox = outbox
         self._started = started
         self._in_lambda = in_lambda
-        # Lambda runs one invocation at a time in a process.
-        self._serial = in_lambda
         self._over = over
         self._clock = clock
         self._ready = 0
@@ -221,10 +219,10 @@ class Invocations:
         self._write_begin(invocation, deadline)
         if cold:
             self._outbox.write(encode.span_record(self._init_span(span)))
-        if self._serial:
+        if self._in_lambda:  # where a process runs one invocation at a time
             set_invocation(span)
         invocation.token = activate(span)
-        if self._serial:
+        if self._in_lambda:
             invocation.cpu = time.process_time_ns()
         return invocation
 
@@ -312,7 +310,7 @@ class Invocations:
             if invocation.cpu:
                 invocation.cpu = time.process_time_ns() - invocation.cpu
             restore(invocation.token)
-            set_invocation(invocation.before if self._serial else None)
+            set_invocation(invocation.before if self._in_lambda else None)
             self._forget(invocation.span.request_id)
             now = self._clock()
             for _, span in invocation.lineage.records:

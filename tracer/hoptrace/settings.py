@@ -43,7 +43,6 @@ class Settings:
             `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` (or `OTEL_ATTRIBUTE_…`); length in characters.
         event_count_limit: `OTEL_SPAN_EVENT_COUNT_LIMIT`.
         initialization_type: Lambda's word for how the environment was made, such as `on-demand`; empty outside Lambda.
-        multi_concurrent: whether several invocations run in this environment at once (Managed Instances).
         resource: the resource's attributes, by the OpenTelemetry conventions for AWS Lambda.
         environ: what all of this was read from, for rooms whose own settings a cold start does not need.
     """
@@ -62,7 +61,6 @@ class Settings:
         "max_batch_records",
         "max_file_bytes",
         "max_record_bytes",
-        "multi_concurrent",
         "function_version",
         "resource",
         "run_dir",
@@ -80,7 +78,6 @@ class Settings:
     attribute_length_limit: int
     event_count_limit: int
     initialization_type: str
-    multi_concurrent: bool
     function_name: str
     function_version: str
     resource: dict[str, object]
@@ -105,7 +102,6 @@ class Settings:
         put(self, "attribute_length_limit", _integer(environ, lengths, 16384))
         put(self, "event_count_limit", _integer(environ, ("OTEL_SPAN_EVENT_COUNT_LIMIT",), 128))
         put(self, "initialization_type", environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", ""))
-        put(self, "multi_concurrent", "AWS_LAMBDA_MAX_CONCURRENCY" in environ)
         put(self, "function_name", environ.get("AWS_LAMBDA_FUNCTION_NAME", ""))
         put(self, "function_version", environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""))
         put(self, "resource", _resource(environ))
