@@ -335,7 +335,7 @@ def test_whatever_breaks_in_us_the_call_goes_on(wire, recorded, monkeypatch):
     outer = spans.current_span()
     assert dynamodb.list_tables()["TableNames"] == ["a"]
     assert spans.current_span() is outer
-    monkeypatch.setattr("hoptrace.services.inject.inject_sqs_entry", Hostile().get)
+    monkeypatch.setattr("hoptrace.carriers.sqs.inject_entry", Hostile().get)
     sqs = wire("sqs").client
     sqs.send_message(QueueUrl="https://sqs/1/q", MessageBody="b")
     assert spans.current_span() is outer

@@ -5,12 +5,9 @@ from typing import Any
 
 from real_aws import REGION, RealAws
 
-from hoptrace.carriers import (
-    inject_eventbridge_batch,
-    inject_sns_entry,
-    inject_sqs_batch,
-    inject_sqs_entry,
-)
+from hoptrace.carriers import eventbridge as to_bus
+from hoptrace.carriers import sns as to_topic
+from hoptrace.carriers import sqs as to_queue
 from hoptrace.spans.context import SpanContext, format_traceparent
 
 PRODUCER = SpanContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1, "vendor=1", remote=True)
@@ -23,7 +20,7 @@ def sqs(aws: RealAws) -> Any:
     url, arn = aws.queue("orders")
     entries = [{"Id": "a", "MessageBody": '{"order":1}'}, {"Id": "b", "MessageBody": "plain"}]
     aws.client("sqs").send_message_batch(
-        QueueUrl=url, Entries=inject_sqs_batch(entries, lambda index: (PRODUCER, SECOND)[index])
+        QueueUrl=url, Entries=to_queue.inject_batch(entries, lambda index: (PRODUCER, SECOND)[index])
     )
     # Only now, or the poller may take the first message before the second is there.
     aws.map(arn, aws.function("sqs"))
@@ -35,14 +32,14 @@ def sqs_full(aws: RealAws) -> Any:
     url, _ = aws.queue("full", aws.function("sqs_full"))
     attributes = {f"a{n}": {"DataType": "String", "StringValue": "v"} for n in range(10)}
     entry = {"QueueUrl": url, "MessageBody": "x", "MessageAttributes": attributes}
-    aws.client("sqs").send_message(**inject_sqs_entry(entry, PRODUCER))
+    aws.client("sqs").send_message(**to_queue.inject_entry(entry, PRODUCER))
     return aws.event_for("sqs_full")
 
 
 def sns(aws: RealAws) -> Any:
     topic = aws.topic("orders-topic")
     aws.subscribe(topic, "lambda", aws.function("sns"))
-    aws.client("sns").publish(**inject_sns_entry({"TopicArn": topic, "Message": "hi", "Subject": "s"}, PRODUCER))
+    aws.client("sns").publish(**to_topic.inject_entry({"TopicArn": topic, "Message": "hi", "Subject": "s"}, PRODUCER))
     return aws.event_for("sns")
 
 
@@ -50,7 +47,7 @@ def _sns_to_sqs(aws: RealAws, name: str, raw: bool) -> Any:
     topic = aws.topic(f"{name}-topic")
     _, arn = aws.queue(f"{name}-queue", aws.function(name))
     aws.subscribe(topic, "sqs", arn, raw=raw)
-    aws.client("sns").publish(**inject_sns_entry({"TopicArn": topic, "Message": "hi"}, PRODUCER))
+    aws.client("sns").publish(**to_topic.inject_entry({"TopicArn": topic, "Message": "hi"}, PRODUCER))
     return aws.event_for(name)
 
 
@@ -64,7 +61,7 @@ def sns_raw_in_sqs(aws: RealAws) -> Any:
 
 def _put(aws: RealAws, source: str) -> None:
     entry = {"Source": source, "DetailType": "OrderPlaced", "Detail": '{"order": 1}'}
-    entries = inject_eventbridge_batch([entry], lambda _: PRODUCER, int(time.time() * 1000))
+    entries = to_bus.inject_batch([entry], lambda _: PRODUCER, int(time.time() * 1000))
     answer = aws.client("events").put_events(Entries=entries)
     assert answer["FailedEntryCount"] == 0
 

@@ -10,7 +10,8 @@ import pytest
 from golden import EXPECTED, load
 from scenarios import PRODUCER, SECOND
 
-from hoptrace.carriers import inject_client_context, inject_eventbridge_entry
+from hoptrace.carriers import eventbridge as to_bus
+from hoptrace.carriers.client_context import inject_client_context
 from hoptrace.spans.context import format_traceparent
 from hoptrace.triggers import TRIGGERS, Arrival, Hop, identify
 from hoptrace.triggers.arrival import chain, from_iso, from_ms
@@ -259,7 +260,7 @@ def test_a_batch_keeps_its_producers_whoever_called() -> None:
 
 def test_an_event_of_no_known_shape_may_carry_headers_or_the_reserved_key() -> None:
     assert identify({"headers": {"Traceparent": format_traceparent(SECOND)}}).records[0].context == SECOND
-    detail = json.loads(inject_eventbridge_entry({"Detail": "{}"}, PRODUCER, 1)["Detail"])
+    detail = json.loads(to_bus.inject_entry({"Detail": "{}"}, PRODUCER, 1)["Detail"])
     assert identify(detail).records[0].context == PRODUCER
     assert identify({"headers": {}, "a": 1}).records == []
 

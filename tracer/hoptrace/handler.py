@@ -16,7 +16,7 @@ from .lineage import Lineage, lay_out
 from .send import Outbox
 from .settings import Settings, trace_header
 from .spans import ERROR, INTERNAL, Span, activate, current_span, restore, set_invocation
-from .spans.context import SpanContext, parse_xray_root
+from .spans.context import parse_xray_root
 from .spans.exceptions import exception_message, exception_type
 from .spans.span import new_span_id
 
@@ -198,7 +198,7 @@ class Invocations:
         root = parse_xray_root(trace_header())
         current = current_span()
         name = arrival.span_name or function
-        lineage = lay_out(arrival, name, now, request_id, root, self._settings.max_batch_records, current)
+        lineage = lay_out(arrival, name, now, request_id, root, self._settings, current)
         span = lineage.invocation
         span.silence()
         invocation = Invocation(arrival, lineage, ordinal, current)
@@ -264,7 +264,7 @@ class Invocations:
 
     def _init_span(self, invocation: Span) -> Span:
         """From the start of this process to the loaded handler; a child that is older than its parent."""
-        context = SpanContext(invocation.context.trace_id, new_span_id(), 1, invocation.context.trace_state)
+        context = invocation.context.child(new_span_id())
         start = min(self._started, invocation.start)
         init = Span("init", INTERNAL, context, invocation.context.span_id, start, invocation.request_id)
         init.attributes["hoptrace.init"] = True

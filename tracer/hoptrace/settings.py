@@ -22,6 +22,7 @@ DEFAULT_RUN_DIR = "/tmp/.hoptrace"
 OUR_HANDLER = "hoptrace.entry.handler"
 """The handler's name for where nothing attaches on its own; `HOPTRACE_HANDLER` then names the user's."""
 
+_PROPAGATORS = ("tracecontext", "baggage", "xray", "b3", "b3multi", "datadog")
 _TRUE = frozenset(("true", "1", "yes", "on"))
 _HTTP_METHODS = "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE"
 
@@ -32,8 +33,15 @@ class Settings:
     Attributes:
         disabled: as if never attached (`HOPTRACE_DISABLED`, `OTEL_SDK_DISABLED`).
         run_dir: where tracer and collector meet (`HOPTRACE_RUN_DIR`).
+        propagators: the formats that are read and written (`OTEL_PROPAGATORS`); none of them for `none`.
         inject_disabled: services whose calls get no context, by botocore's names, such as `sqs`
             (`HOPTRACE_INJECT_DISABLED`, comma-separated); `http` for what requests and urllib3 send.
+        inject_enabled: services whose calls get one though it stands in the user's own data
+            (`HOPTRACE_INJECT_ENABLED`, comma-separated).
+        hop_spans: whether the time in a queue, a topic, a bus … is a span of its own (`HOPTRACE_HOP_SPANS`).
+        link_producers: whether a producer is linked to where it could be the parent (`HOPTRACE_PRODUCER=link`).
+        extractor: the user's own reader of contexts, `module.function`, or empty (`HOPTRACE_EXTRACTOR`).
+        watch_records: whether plain iteration over `event["Records"]` is followed (`HOPTRACE_WATCH_RECORDS`).
         http_query_keep: whether the values of a URL's query are recorded (`HOPTRACE_HTTP_QUERY=keep`).
         http_known_methods: those that name a span (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, comma-separated).
         max_record_bytes: the largest record that is written whole, in bytes.
@@ -54,21 +62,33 @@ class Settings:
         "environ",
         "event_count_limit",
         "function_name",
+        "extractor",
+        "hop_spans",
         "http_known_methods",
         "http_query_keep",
         "initialization_type",
         "inject_disabled",
+        "inject_enabled",
+        "link_producers",
         "max_batch_records",
         "max_file_bytes",
         "max_record_bytes",
         "function_version",
+        "propagators",
         "resource",
         "run_dir",
+        "watch_records",
     )
 
     disabled: bool
     run_dir: str
+    propagators: tuple[str, ...]
     inject_disabled: frozenset[str]
+    inject_enabled: frozenset[str]
+    hop_spans: bool
+    link_producers: bool
+    extractor: str
+    watch_records: bool
     http_query_keep: bool
     http_known_methods: frozenset[str]
     max_record_bytes: int
@@ -88,8 +108,13 @@ class Settings:
         put(self, "environ", environ)
         put(self, "disabled", _true(environ, "HOPTRACE_DISABLED") or _true(environ, "OTEL_SDK_DISABLED"))
         put(self, "run_dir", os.path.abspath(environ.get("HOPTRACE_RUN_DIR") or DEFAULT_RUN_DIR))
-        names = environ.get("HOPTRACE_INJECT_DISABLED", "").lower().split(",")
-        put(self, "inject_disabled", frozenset(name.strip() for name in names if name.strip()))
+        put(self, "propagators", _propagators(environ))
+        put(self, "inject_disabled", frozenset(_list(environ, "HOPTRACE_INJECT_DISABLED")))
+        put(self, "inject_enabled", frozenset(_list(environ, "HOPTRACE_INJECT_ENABLED")))
+        put(self, "hop_spans", _choice(environ, "HOPTRACE_HOP_SPANS", ("true", "false")) == "true")
+        put(self, "link_producers", _choice(environ, "HOPTRACE_PRODUCER", ("parent", "link")) == "link")
+        put(self, "extractor", environ.get("HOPTRACE_EXTRACTOR", "").strip())
+        put(self, "watch_records", _true(environ, "HOPTRACE_WATCH_RECORDS"))
         put(self, "http_query_keep", _choice(environ, "HOPTRACE_HTTP_QUERY", ("redact", "keep")) == "keep")
         methods = environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", _HTTP_METHODS).split(",")
         put(self, "http_known_methods", frozenset(name.strip() for name in methods if name.strip()))
@@ -160,6 +185,25 @@ def in_lambda() -> bool:
 
 def _true(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "").strip().lower() in _TRUE
+
+
+def _list(environ: Mapping[str, str], name: str) -> list[str]:
+    """Comma-separated names, in lower case."""
+    return [part for part in (part.strip() for part in environ.get(name, "").lower().split(",")) if part]
+
+
+def _propagators(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The formats by OpenTelemetry's names, each once; `datadog` (read only) is ours."""
+    listed = _list(environ, "OTEL_PROPAGATORS")
+    if not listed:
+        return ("tracecontext", "baggage")
+    known = [name for name in dict.fromkeys(listed) if name in _PROPAGATORS]
+    unknown = [name for name in listed if name not in _PROPAGATORS and name != "none"]
+    if unknown:
+        say(f"OTEL_PROPAGATORS: {unknown[0][:40]!r} is none of {', '.join(_PROPAGATORS)}, none; it is left out")
+        if not known:
+            return ("tracecontext", "baggage")
+    return () if "none" in listed else tuple(known)
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ so that both ends of a hop read alike. The operation stays in `rpc.method`.
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..pointers import POINTER, derive
 from ..services import row_of
 from ..services.fields import Field, values
 from ..services.row import Params, Row, Service
@@ -24,13 +25,15 @@ _PLAIN = 80
 class Call:
     """A call on its way: its span is current until `done` or `failed`."""
 
-    __slots__ = ("_row", "_service", "_token", "span")
+    __slots__ = ("_carried", "_params", "_row", "_service", "_token", "span")
 
     def __init__(self, client: Any, operation: str, params: object) -> None:
         model = client.meta.service_model
         self._service: str = model.service_name
         entry, self._row = row_of(self._service, operation)
         given: Params = params if isinstance(params, dict) else _NO_PARAMS
+        self._params = given
+        self._carried = False
         attributes = _target(client.meta, operation)
         _copy(self._row.request, given, attributes)
         more = self._row.extra
@@ -44,9 +47,12 @@ class Call:
         """The parameters to send: a copy with this span's context where one can go along, or the same object."""
         if self._row.inject is None or not isinstance(params, dict):
             return params
-        if self._service in settings().inject_disabled:
+        knobs = settings()
+        if self._service in knobs.inject_disabled or (self._row.opt_in and self._service not in knobs.inject_enabled):
             return params
-        return self._row.inject(params, self.span.context)
+        written = self._row.inject(params, self.span.context)
+        self._carried = written is not params
+        return written
 
     def done(self, response: object) -> None:
         """End with botocore's answer."""
@@ -58,6 +64,9 @@ class Call:
             self.span.set_attributes(attributes)
             if self._row.failed:
                 self._partly(response)
+            if self._row.pointers is not None and not self._carried:
+                for words in self._row.pointers(self._params, response):
+                    self.span.add_link(derive(words), {POINTER: words[0]})
         finally:
             self.span.end()
 

@@ -14,10 +14,10 @@ from contextvars import ContextVar, Token
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..carriers.headers import inject_headers
 from ..guard import guard
 from ..settings import settings
 from ..spans import CLIENT, ERROR, Span, activate, restore, start_span
-from ..spans.context import format_traceparent
 from ..spans.exceptions import exception_attributes, exception_message, exception_type
 from .urls import scrubbed, without_secrets
 
@@ -54,12 +54,12 @@ class Exchange:
         if "http" in settings().inject_disabled or not hasattr(headers, "keys"):
             return headers
         names = {_lower(name) for name in headers.keys()}  # noqa: SIM118  not every mapping here iterates over its keys
-        if "traceparent" in names:
+        ours = inject_headers(names, self.span.context)
+        if not ours:
             return headers
         copied = headers.copy() if hasattr(headers, "copy") else dict(headers)
-        copied["traceparent"] = format_traceparent(self.span.context)
-        if self.span.context.trace_state and "tracestate" not in names:
-            copied["tracestate"] = self.span.context.trace_state
+        for name, value in ours.items():
+            copied[name] = value
         return copied
 
     def answered(self, status: object, version: object) -> None:

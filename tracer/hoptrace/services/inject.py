@@ -8,14 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..carriers import (
-    inject_client_context,
-    inject_eventbridge_batch,
-    inject_sns_batch,
-    inject_sns_entry,
-    inject_sqs_batch,
-    inject_sqs_entry,
-)
+from ..carriers import eventbridge as to_bus
+from ..carriers import sns as to_topic
+from ..carriers import sqs as to_queue
+from ..carriers.client_context import inject_client_context
 from ..settings import trace_header
 from ..spans.context import SpanContext
 from .destinations import is_topic
@@ -24,34 +20,34 @@ from .row import Params
 
 def sqs_message(params: Params, context: SpanContext) -> Params:
     """`SendMessage`."""
-    return _params(params, inject_sqs_entry(params, context, trace_header()))
+    return _params(params, to_queue.inject_entry(params, context, trace_header()))
 
 
 def sqs_batch(params: Params, context: SpanContext) -> Params:
     """`SendMessageBatch`: every entry carries the one span that sends them."""
     entries: Any = params.get("Entries")
-    return _with(params, "Entries", inject_sqs_batch(entries, lambda _index: context, trace_header()))
+    return _with(params, "Entries", to_queue.inject_batch(entries, lambda _index: context, trace_header()))
 
 
 def sns_message(params: Params, context: SpanContext) -> Params:
     """`Publish`, to a topic only: a text message or a push has no consumer that could read attributes."""
     if "PhoneNumber" in params or not is_topic(params.get("TopicArn") or params.get("TargetArn")):
         return params
-    return _params(params, inject_sns_entry(params, context))
+    return _params(params, to_topic.inject_entry(params, context))
 
 
 def sns_batch(params: Params, context: SpanContext) -> Params:
     """`PublishBatch`."""
     key = "PublishBatchRequestEntries"
     entries: Any = params.get(key)
-    return _with(params, key, inject_sns_batch(entries, lambda _index: context))
+    return _with(params, key, to_topic.inject_batch(entries, lambda _index: context))
 
 
 def eventbridge(params: Params, context: SpanContext) -> Params:
     """`PutEvents`."""
     entries: Any = params.get("Entries")
     now_ms = time.time_ns() // 1_000_000
-    return _with(params, "Entries", inject_eventbridge_batch(entries, lambda _index: context, now_ms, trace_header()))
+    return _with(params, "Entries", to_bus.inject_batch(entries, lambda _index: context, now_ms, trace_header()))
 
 
 def lambda_invoke(params: Params, context: SpanContext) -> Params:

@@ -13,6 +13,9 @@ Inject = Callable[[Params, SpanContext], Params]
 Extra = Callable[[str, Params, str], dict[str, object]]
 """Attributes that fields cannot express, of the operation, its parameters and the client's region."""
 
+Pointers = Callable[[Params, object], list[tuple[str, ...]]]
+"""Words that the consumer of what a call wrote can derive too, from the call's parameters and its answer."""
+
 Destination = Callable[[Params], str]
 """The name of the queue, topic, bus or stream that the parameters mean, or empty."""
 
@@ -42,10 +45,12 @@ class Row:
         destination: for messaging operations, what names queue, topic, bus or stream.
         extra: attributes that fields cannot express.
         inject: how a context gets into the parameters, where a consumer could find it.
+        opt_in: that it gets into the user's own data there, so the service must be named in a setting first.
+        pointers: where both ends can meet when no context went along (`hoptrace.pointers`).
         failed: the path to error codes in an answer that is itself a success; empty for none.
     """
 
-    __slots__ = ("destination", "extra", "failed", "inject", "request", "response", "verb")
+    __slots__ = ("destination", "extra", "failed", "inject", "opt_in", "pointers", "request", "response", "verb")
 
     def __init__(
         self,
@@ -56,6 +61,8 @@ class Row:
         destination: Destination | None = None,
         extra: Extra | None = None,
         inject: Inject | None = None,
+        opt_in: bool = False,
+        pointers: Pointers | None = None,
         failed: tuple[str, ...] = (),
     ) -> None:
         self.request = request
@@ -64,6 +71,8 @@ class Row:
         self.destination = destination
         self.extra = extra
         self.inject = inject
+        self.opt_in = opt_in
+        self.pointers = pointers
         self.failed = failed
 
 

@@ -25,19 +25,31 @@ class SpanContext:
     """The identity of one span.
 
     `trace_id` is 32 and `span_id` 16 lower-case hex digits, never all zeros; `flags` are the W3C trace flags;
-    `trace_state` is the W3C `tracestate` value, "" when there is none; `remote` says that it came over a wire.
+    `trace_state` is the W3C `tracestate` value and `baggage` the W3C `baggage` value that go on to whoever is called,
+    "" when there is none; `remote` says that it came over a wire.
     """
 
-    __slots__ = ("flags", "remote", "span_id", "trace_id", "trace_state")
+    __slots__ = ("baggage", "flags", "remote", "span_id", "trace_id", "trace_state")
 
     def __init__(
-        self, trace_id: str, span_id: str, flags: int = SAMPLED, trace_state: str = "", remote: bool = False
+        self,
+        trace_id: str,
+        span_id: str,
+        flags: int = SAMPLED,
+        trace_state: str = "",
+        remote: bool = False,
+        baggage: str = "",
     ) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
         self.flags = flags
         self.trace_state = trace_state
         self.remote = remote
+        self.baggage = baggage
+
+    def child(self, span_id: str) -> "SpanContext":
+        """Return the context of a span below this one, which is being recorded: what travels goes on with it."""
+        return SpanContext(self.trace_id, span_id, self.flags | SAMPLED, self.trace_state, baggage=self.baggage)
 
     @property
     def sampled(self) -> bool:
@@ -53,6 +65,7 @@ class SpanContext:
             and self.flags == other.flags
             and self.trace_state == other.trace_state
             and self.remote == other.remote
+            and self.baggage == other.baggage
         )
 
     def __hash__(self) -> int:
@@ -61,7 +74,7 @@ class SpanContext:
     def __repr__(self) -> str:
         return (
             f"SpanContext({self.trace_id!r}, {self.span_id!r}, flags={self.flags},"
-            f" trace_state={self.trace_state!r}, remote={self.remote})"
+            f" trace_state={self.trace_state!r}, remote={self.remote}, baggage={self.baggage!r})"
         )
 
 
@@ -88,6 +101,13 @@ def parse_traceparent(header: object, trace_state: object = "") -> SpanContext |
 def format_traceparent(context: SpanContext) -> str:
     """Write `context` as a version 00 `traceparent`: 55 ASCII characters."""
     return f"00-{context.trace_id}-{context.span_id}-{context.flags & _KNOWN_FLAGS:02x}"
+
+
+def ids(trace_id: str, span_id: str) -> tuple[str, str] | None:
+    """Return the two ids in lower case, None when they are not 32 and 16 hex digits, or all zeros."""
+    if len(trace_id) != 32 or len(span_id) != 16 or (trace_id + span_id).strip(_HEX):
+        return None
+    return None if trace_id == _NO_TRACE or span_id == _NO_SPAN else (trace_id.lower(), span_id.lower())
 
 
 def parse_xray(header: object) -> SpanContext | None:

@@ -181,7 +181,7 @@ def start_span(
         context = SpanContext(new_trace_id(), span_id)
         parent_id = ""
     else:
-        context = SpanContext(current.trace_id, span_id, current.flags, current.trace_state)
+        context = current.child(span_id)
         parent_id = current.span_id
     span = Span(name, kind, context, parent_id, start or time_ns(), request_id)
     if attributes:

@@ -12,15 +12,20 @@ _EARLIEST_NS = 1_388_534_400 * 10**9
 _LATEST_NS = 4_102_444_800 * 10**9
 
 
+CLAMPED = "hoptrace.hop.clamped"
+"""The attribute of a hop whose times are not as the services wrote them, since their clocks contradict each other."""
+
+
 class Hop:
     """The time that an event spent in a managed service.
 
     `name` is the span's name ("SQS orders"), `system` the service ("aws_sqs", "aws.sns", "aws.eventbridge",
     "aws.apigateway", "aws.lambda" for function URLs). `start_ns` and `end_ns` are nanoseconds since the epoch; an
-    `end_ns` of None means until the invocation began.
+    `end_ns` of None means until the invocation began. `coarse` says that `start_ns` is the latest moment that a time
+    cut to its second can have meant.
     """
 
-    __slots__ = ("attributes", "end_ns", "name", "start_ns", "system")
+    __slots__ = ("attributes", "coarse", "end_ns", "name", "start_ns", "system")
 
     def __init__(
         self, name: str, system: str, start_ns: int, end_ns: int | None = None, attributes: "Attributes | None" = None
@@ -30,14 +35,25 @@ class Hop:
         self.start_ns = start_ns
         self.end_ns = end_ns
         self.attributes: Attributes = {} if attributes is None else attributes
+        self.coarse = False
 
     def times(self, begin_ns: int) -> tuple[int, int]:
         """Return start and end for an invocation that began at `begin_ns`, never one after the other or after that.
 
-        The clocks are different machines': a hop that would end before it starts is drawn with no length.
+        The clocks are different machines': a hop that would end before it starts is drawn with no length, and says so.
         """
         end_ns = begin_ns if self.end_ns is None or self.end_ns > begin_ns else self.end_ns
-        return min(self.start_ns, end_ns), end_ns
+        self.start_not_after(end_ns)
+        if self.end_ns is not None and self.end_ns > begin_ns:
+            self.attributes[CLAMPED] = True
+        return self.start_ns, end_ns
+
+    def start_not_after(self, latest_ns: int) -> None:
+        """Put the start back where the clocks of two machines have it after what came next."""
+        if self.start_ns > latest_ns:
+            self.start_ns = latest_ns
+            if not self.coarse:
+                self.attributes[CLAMPED] = True
 
 
 class Record:
@@ -47,10 +63,12 @@ class Record:
     orders"), "" when there is nothing to name. `context` is the producer's span, None when nothing was carried, and
     `carrier` where that stood: "traceparent", "xray" (a trace header) or "client_context", "" without. `root` is a
     bare trace id (32 hex digits) that came without a span, mostly "". `hops` are the services it came by, the earliest
-    first.
+    first. `since_ns` is when it was there to be fetched (its age counts from then, nanoseconds since the epoch), None
+    when the event does not say. `links` are spans that it has to do with beside its producer, each with the link's
+    attributes. `pointers` are words for `hoptrace.pointers`, used when no context was carried.
     """
 
-    __slots__ = ("attributes", "carrier", "context", "hops", "item_id", "name", "root")
+    __slots__ = ("attributes", "carrier", "context", "hops", "item_id", "links", "name", "pointers", "root", "since_ns")
 
     def __init__(
         self,
@@ -69,6 +87,9 @@ class Record:
         self.root = root
         self.hops: list[Hop] = [] if hops is None else hops
         self.attributes: Attributes = {} if attributes is None else attributes
+        self.since_ns: int | None = None
+        self.links: list[tuple[SpanContext, Attributes]] = []
+        self.pointers: list[tuple[str, ...]] = []
 
 
 class Arrival:
@@ -77,10 +98,11 @@ class Arrival:
     `name` is the trigger's, "other" when none fits; `faas_trigger` the OpenTelemetry value ("http", "pubsub",
     "datasource", "timer", "other"); `span_name` a better name for the invocation's span than the function's, None
     when there is none (the conventions have one for HTTP only). `is_http` says that the result is an HTTP response,
-    `partial_failures` that the result may name failed records in `batchItemFailures`.
+    `partial_failures` that the result may name failed records in `batchItemFailures`, `ordered` that the records are
+    of a stream, where what follows a failed one is delivered again with it.
     """
 
-    __slots__ = ("attributes", "faas_trigger", "is_http", "name", "partial_failures", "records", "span_name")
+    __slots__ = ("attributes", "faas_trigger", "is_http", "name", "ordered", "partial_failures", "records", "span_name")
 
     def __init__(
         self,
@@ -91,6 +113,7 @@ class Arrival:
         records: "list[Record] | None" = None,
         is_http: bool = False,
         partial_failures: bool = False,
+        ordered: bool = False,
     ) -> None:
         self.name = name
         self.faas_trigger = faas_trigger
@@ -99,6 +122,7 @@ class Arrival:
         self.records: list[Record] = [] if records is None else records
         self.is_http = is_http
         self.partial_failures = partial_failures
+        self.ordered = ordered
 
 
 def chain(hops: "list[Hop | None]") -> "list[Hop]":
@@ -106,7 +130,7 @@ def chain(hops: "list[Hop | None]") -> "list[Hop]":
     known = [hop for hop in hops if hop is not None]
     for index in range(len(known) - 2, -1, -1):
         hop, following = known[index], known[index + 1]
-        hop.start_ns = min(hop.start_ns, following.start_ns)
+        hop.start_not_after(following.start_ns)
         hop.end_ns = following.start_ns
     return known
 
@@ -148,12 +172,15 @@ def is_coarse(nanoseconds: int) -> bool:
     return nanoseconds % 1_000_000_000 == 0
 
 
-def latest_of(nanoseconds: int) -> int:
-    """Return the latest moment that a time can have meant, to the millisecond.
+def hop_since(name: str, system: str, start_ns: int, attributes: "Attributes") -> Hop:
+    """Make a hop from a time that may be cut to its second: then from the latest moment that it can have meant.
 
-    A time cut to its second, taken literally, would draw a hop that begins before the span that sent the message.
+    Taken literally, it would draw a hop that begins before the span that sent the message.
     """
-    return nanoseconds + 999_000_000 if is_coarse(nanoseconds) else nanoseconds
+    coarse = is_coarse(start_ns)
+    hop = Hop(name, system, start_ns + 999_000_000 if coarse else start_ns, attributes=attributes)
+    hop.coarse = coarse
+    return hop
 
 
 def last_of_arn(arn: str) -> str:

@@ -1,6 +1,8 @@
 """A direct invocation: the caller's span stands in the client context, or in the event itself."""
 
-from hoptrace.carriers import extract_client_context, extract_headers, extract_reserved
+from hoptrace.carriers.client_context import extract_client_context
+from hoptrace.carriers.headers import extract_headers
+from hoptrace.carriers.reserved import extract_reserved
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Record
 

@@ -7,10 +7,12 @@ most `_MOST_CHARACTERS` of it: the user's own code will parse the same text agai
 
 import json
 
-from hoptrace.carriers import RESERVED_KEY, extract_eventbridge, extract_reserved, extract_sns
+from hoptrace.carriers.eventbridge import extract_event
+from hoptrace.carriers.reserved import RESERVED_KEY, SENT, extract_reserved
+from hoptrace.carriers.sns import extract_message
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
-from hoptrace.triggers.arrival import Hop, from_iso, from_ms, is_coarse, is_event, last_of_arn, latest_of
+from hoptrace.triggers.arrival import Hop, from_iso, from_ms, hop_since, is_coarse, is_event, last_of_arn
 
 _MOST_CHARACTERS = 2 * 1024 * 1024
 _NOTHING = Shape(None)
@@ -57,7 +59,7 @@ def unwrap(text: str, opener: Opener) -> "tuple[SpanContext | None, list[Hop | N
 
 def unwrap_message(message: Shape, opener: Opener) -> "tuple[SpanContext | None, list[Hop | None]]":
     """Find what lies behind an SNS message: its own attributes first, then an event in its text."""
-    context = extract_sns(message)
+    context = extract_message(message)
     if context is not None:
         return context, []
     return _unwrap_event(opener.open(message.text("Message")))
@@ -65,7 +67,7 @@ def unwrap_message(message: Shape, opener: Opener) -> "tuple[SpanContext | None,
 
 def _unwrap_event(message: Shape) -> "tuple[SpanContext | None, list[Hop | None]]":
     if is_event(message):
-        return extract_eventbridge(message), [eventbridge_hop(message)]
+        return extract_event(message), [eventbridge_hop(message)]
     # A rule with an input path sends the detail alone.
     return (extract_reserved(message) if message.has(RESERVED_KEY) else None), []
 
@@ -76,8 +78,7 @@ def sns_hop(message: Shape) -> Hop | None:
     if start is None:
         return None
     topic = last_of_arn(message.text("TopicArn"))
-    hop = Hop(f"SNS {topic}".rstrip(), "aws.sns", latest_of(start))
-    hop.attributes = {"messaging.system": "aws.sns"}
+    hop = hop_since(f"SNS {topic}".rstrip(), "aws.sns", start, {"messaging.system": "aws.sns"})
     hop.attributes.update(
         (key, value)
         for key, value in (
@@ -99,15 +100,19 @@ def eventbridge_hop(event: Shape) -> Hop | None:
     """
     if event.has("replay-name"):
         return None
-    start = from_ms(event.number("detail", RESERVED_KEY, "sent"))
+    start = from_ms(event.number("detail", RESERVED_KEY, SENT))
     exact = start is not None
     if start is None:
         start = from_iso(event.text("time"))
     if start is None:
         return None
     name = f"EventBridge {event.text('detail-type')}"
-    hop = Hop(name, "aws.eventbridge", start if exact else latest_of(start))
-    hop.attributes = {"messaging.system": "aws.eventbridge", **event_attributes(event)}
+    attributes = {"messaging.system": "aws.eventbridge", **event_attributes(event)}
+    hop = (
+        Hop(name, "aws.eventbridge", start, None, attributes)
+        if exact
+        else hop_since(name, "aws.eventbridge", start, attributes)
+    )
     if not exact and is_coarse(start):
         hop.attributes["hoptrace.start.granularity"] = "1s"
     return hop

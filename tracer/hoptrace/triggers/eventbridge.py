@@ -1,6 +1,6 @@
 """EventBridge: one event from a bus, by a rule."""
 
-from hoptrace.carriers import extract_eventbridge
+from hoptrace.carriers.eventbridge import extract_event
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Record, chain
 from hoptrace.triggers.envelopes import event_attributes, eventbridge_hop
@@ -8,7 +8,7 @@ from hoptrace.triggers.envelopes import event_attributes, eventbridge_hop
 
 def read(event: Shape, name: str) -> Arrival:
     """Read the event; the bus is not named in it, so its `detail-type` is the best name."""
-    record = Record(event.text("id"), f"process {event.text('detail-type')}", extract_eventbridge(event), "traceparent")
+    record = Record(event.text("id"), f"process {event.text('detail-type')}", extract_event(event), "traceparent")
     record.attributes = {
         "messaging.system": "aws.eventbridge",
         "messaging.operation.type": "process",

@@ -4,7 +4,7 @@ No header is recorded but the user agent, and of a query string the values of ke
 (OTel, `url.query`: "sensitive content SHOULD be scrubbed").
 """
 
-from hoptrace.carriers import extract_headers, extract_headers_root
+from hoptrace.carriers.headers import extract_headers, extract_headers_root
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, from_ms
 

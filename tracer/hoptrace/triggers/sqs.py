@@ -1,6 +1,6 @@
 """SQS: a batch of messages, each with a producer, and maybe a topic or a bus, of its own."""
 
-from hoptrace.carriers import extract_sqs_attributes, extract_trace_header, extract_trace_header_root
+from hoptrace.carriers.sqs import extract_attributes, extract_trace_header, extract_trace_header_root
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_ms, last_of_arn
 from hoptrace.triggers.envelopes import Opener, unwrap
@@ -39,7 +39,7 @@ def _record(message: Shape, opener: Opener) -> Record:
         record.attributes["hoptrace.sqs.receive_count"] = int(count)
 
     hops: list[Hop | None] = []
-    record.context, record.carrier = extract_sqs_attributes(message), "traceparent"
+    record.context, record.carrier = extract_attributes(message), "traceparent"
     if record.context is None:
         record.context, hops = unwrap(message.text("body"), opener)
     if record.context is None:
@@ -47,18 +47,23 @@ def _record(message: Shape, opener: Opener) -> Record:
     if record.context is None:
         record.carrier = ""
         record.root = extract_trace_header_root(message)
-    record.hops = chain([*hops, _hop(message, queue, record)])
+    record.hops = chain([*hops, *_hops(message, queue, record)])
+    if record.item_id:
+        record.pointers.append(("aws_sqs", record.item_id))
     return record
 
 
-def _hop(message: Shape, queue: str, record: Record) -> Hop | None:
-    start = from_ms(message.number("attributes", "SentTimestamp"))
+def _hops(message: Shape, queue: str, record: Record) -> list[Hop]:
+    """The stay in the queue; when it was received before, the time since then is a hop of its own."""
+    start = record.since_ns = from_ms(message.number("attributes", "SentTimestamp"))
     if start is None:
-        return None
-    hop = Hop(f"SQS {queue}".rstrip(), "aws_sqs", start)
-    hop.attributes = {key: value for key, value in record.attributes.items() if key != "messaging.operation.type"}
+        return []
+    attributes = {key: value for key, value in record.attributes.items() if key != "messaging.operation.type"}
+    hops = [Hop(f"SQS {queue}".rstrip(), "aws_sqs", start, None, attributes)]
     first = from_ms(message.number("attributes", "ApproximateFirstReceiveTimestamp"))
     if first is not None:
         # Nanoseconds, as the hop's own times: from here on the message waited for this function, not for its turn.
-        hop.attributes["hoptrace.sqs.first_received"] = first
-    return hop
+        attributes["hoptrace.sqs.first_received"] = first
+        if attributes.get("hoptrace.sqs.receive_count", 1) != 1:
+            hops.append(Hop(f"SQS {queue} redelivery", "aws_sqs", max(first, start), None, dict(attributes)))
+    return hops

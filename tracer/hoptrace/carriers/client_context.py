@@ -1,0 +1,54 @@
+"""Lambda's client context: what a synchronous Invoke passes to the function beside the payload."""
+
+import json
+
+from hoptrace.propagation import choices, extract, has_context
+from hoptrace.shape import Shape
+from hoptrace.spans.context import SpanContext
+
+# Lambda Invoke, ClientContext: "up to 3,583 bytes of base64-encoded data".
+CLIENT_CONTEXT_BYTES = 3_583
+
+
+def inject_client_context(encoded: str | None, context: SpanContext) -> str | None:
+    """Write `context` into the ClientContext of a synchronous Invoke: base64 of JSON; return the new one.
+
+    Into `custom`, which every runtime hands to the function, and into `w3c`, which newer runtime clients offer as
+    `context.w3c()`. What cannot be read, has a context already, or would grow over the limit is returned as it is.
+    """
+    import binascii
+
+    if encoded is not None and type(encoded) is not str:
+        return encoded
+    try:
+        document = json.loads(binascii.a2b_base64(encoded)) if encoded else {}
+        if not isinstance(document, dict):
+            return encoded
+        theirs = {part: {} if document.get(part) is None else document[part] for part in ("custom", "w3c")}
+        if any(not isinstance(part, dict) or has_context(part) for part in theirs.values()):
+            return encoded
+        for ours in choices(context):
+            parts = {name: {**part, **ours} for name, part in theirs.items()}
+            text = json.dumps({**document, **parts}, separators=(",", ":"), allow_nan=False)
+            longer = binascii.b2a_base64(text.encode("ascii"), newline=False).decode("ascii")
+            if len(longer) <= CLIENT_CONTEXT_BYTES:
+                return longer
+    except (ValueError, RecursionError):
+        pass
+    return encoded
+
+
+def extract_client_context(context: object) -> SpanContext | None:
+    """Read the context that a caller put into the client context, from the `context` argument of the handler.
+
+    Never raises, whatever `context` is.
+    """
+    try:
+        w3c = getattr(context, "w3c", None)
+        found = extract(Shape(w3c()).text) if callable(w3c) else None
+        if found is None:
+            custom = Shape(getattr(getattr(context, "client_context", None), "custom", None))
+            found = extract(custom.text)
+        return found
+    except Exception:  # whatever a stand-in for the context does
+        return None

@@ -1,0 +1,47 @@
+"""The one key of ours inside a user's JSON object, for services that pass on nothing else.
+
+Besides the context it holds `sent`, the producer's clock in epoch milliseconds: services write their times in whole
+seconds, or not at all.
+"""
+
+from hoptrace.propagation import choices, extract
+from hoptrace.shape import Shape
+from hoptrace.spans.context import SpanContext
+
+RESERVED_KEY = "_hoptrace"
+SENT = "sent"
+
+
+def add(text: str, context: SpanContext, now_ms: int, room: int) -> str | None:
+    """Return the JSON object that `text` spells with the key added, no other byte changed, `room` bytes longer at most.
+
+    None when that cannot be. A key that an object came with and that is sent on is replaced, in its place. What is no
+    valid JSON stays invalid.
+    """
+    import json
+
+    from hoptrace.jsontext import set_member
+
+    for fields in choices(context):
+        value = json.dumps({**fields, SENT: now_ms}, separators=(",", ":"))
+        longer = set_member(text, RESERVED_KEY, value, SENT)
+        if longer is None:
+            return None
+        # Both are ASCII where they differ, so characters are bytes.
+        if len(longer) - len(text) <= room:
+            return longer
+    return None
+
+
+def extract_reserved(document: Shape) -> SpanContext | None:
+    """Read the reserved key of a JSON object, or the same texts as plain members, as hoptrace's own alerts do."""
+    reserved = document.get(RESERVED_KEY)
+    return (extract(reserved.text) if reserved.raw else None) or extract(lambda name: _member(document, name))
+
+
+def _member(document: Shape, name: str) -> str:
+    if name == "_datadog" and document.is_object(name):
+        import json
+
+        return json.dumps(document.get(name).raw)
+    return document.text(name)

@@ -1,0 +1,49 @@
+"""SNS: message attributes. It takes no system attribute to fall back to."""
+
+from hoptrace.carriers.attributes import attribute_bytes, bytes_of, inject_each, text_of_binary, with_context
+from hoptrace.propagation import extract
+from hoptrace.shape import Shape
+from hoptrace.spans.context import SpanContext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hoptrace.carriers.attributes import Entry
+
+# SNS quotas: 256 KiB for a message with its attributes, and for a whole batch.
+SNS_BYTES = 262_144
+
+
+def inject_entry(entry: "Entry", context: SpanContext, room: int = SNS_BYTES) -> "Entry":
+    """Write `context` into the parameters of Publish or one entry of PublishBatch; return new ones.
+
+    Without room, or for a text message to a telephone, `entry` itself is returned.
+    """
+    if not isinstance(entry, dict) or "PhoneNumber" in entry:
+        return entry
+    return with_context(entry, context, _size(entry), room)
+
+
+def inject_batch(entries: "Sequence[Entry]", context_for: "Callable[[int], SpanContext | None]") -> "Sequence[Entry]":
+    """Write a context into each entry of a PublishBatch; the size limit is the whole batch's."""
+    return inject_each(entries, context_for, _size, SNS_BYTES, inject_entry)
+
+
+def extract_message(message: Shape) -> SpanContext | None:
+    """Read an SNS message, as Lambda gets it under `Sns` or as SQS gets it in a body: both have Type and Value."""
+    attributes = message.get("MessageAttributes")
+    return extract(lambda name: _value(attributes, name)) if attributes.raw else None
+
+
+def _value(attributes: Shape, name: str) -> str:
+    value = attributes.text(name, "Value")
+    return text_of_binary(value) if attributes.text(name, "Type") == "Binary" else value
+
+
+def _size(entry: "Entry") -> int:
+    return (
+        bytes_of(entry.get("Message"))
+        + bytes_of(entry.get("Subject"))
+        + attribute_bytes(entry.get("MessageAttributes"))
+    )

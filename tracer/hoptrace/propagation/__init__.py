@@ -1,0 +1,97 @@
+"""What travels: a span's context as named texts, in the formats that `OTEL_PROPAGATORS` lists.
+
+A carrier (`hoptrace.carriers`) is a place for named texts: HTTP headers, message attributes, members of a JSON object.
+Which texts, this room says, so that no carrier knows a format and no format a carrier. A format that is not listed is
+not imported.
+
+Of several formats the one that is listed last and found wins, as OpenTelemetry's composite propagator has it. X-Ray's
+is the exception: it only fills in, since the services of AWS put one of their own beside whatever a producer wrote.
+"""
+
+from hoptrace.settings import settings
+from hoptrace.spans.context import SpanContext, format_traceparent, format_xray, parse_traceparent, parse_xray
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Get = Callable[[str], str]
+
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+BAGGAGE = "baggage"
+XRAY = "x-amzn-trace-id"
+
+# What shows that a carrier has a context already, by format.
+_MARKS = {"tracecontext": TRACEPARENT, "b3": "b3", "b3multi": "x-b3-traceid"}
+# W3C Baggage, "limits": everybody propagates at least 8,192 bytes, and nobody has to do more.
+_LONGEST_BAGGAGE = 8_192
+
+
+def extract(get: "Get") -> SpanContext | None:
+    """Read a context; `get` gives the text of a name (in lower case), "" when there is none."""
+    found = None
+    listed = settings().propagators
+    for name in listed:
+        if name == "tracecontext":
+            found = parse_traceparent(get(TRACEPARENT), get(TRACESTATE)) or found
+        elif name in ("b3", "b3multi"):
+            from hoptrace.propagation import b3
+
+            found = b3.read(get) or found
+        elif name == "datadog":
+            from hoptrace.propagation import datadog
+
+            found = datadog.read(get) or found
+    if found is None and "xray" in listed:
+        said = parse_xray(get(XRAY))
+        found = said if said is not None and said.sampled else None
+    if found is not None and "baggage" in listed:
+        found.baggage = baggage(get(BAGGAGE))
+    return found
+
+
+def choices(context: SpanContext, header: bool = False) -> "list[dict[str, str]]":
+    """Say what to write, the best first: everything, then what is left when there is no room for all of it.
+
+    `header` says that the carrier is an HTTP header; AWS's own messages have a place of their own for X-Ray's format.
+    An empty list means that nothing is to be written.
+    """
+    listed = settings().propagators
+    least: dict[str, str] = {}
+    for name in listed:
+        if name == "tracecontext":
+            least[TRACEPARENT] = format_traceparent(context)
+        elif name in ("b3", "b3multi"):
+            from hoptrace.propagation import b3
+
+            least.update(b3.write(context, single=name == "b3"))
+        elif name == "xray" and header:
+            least[XRAY] = format_xray(context)
+    if not least:
+        return []
+    found = [least]
+    if context.trace_state and TRACEPARENT in least:
+        found.append({**found[-1], TRACESTATE: context.trace_state})
+    if context.baggage and "baggage" in listed:
+        found.append({**found[-1], BAGGAGE: context.baggage})
+    found.reverse()
+    return found
+
+
+def has_context(names: "Iterable[str]") -> bool:
+    """Tell whether somebody wrote a context under one of these names (in lower case), in a format that we write."""
+    listed = settings().propagators
+    return any(mark in names for name, mark in _MARKS.items() if name in listed)
+
+
+def aws_headers() -> bool:
+    """Tell whether AWS's own trace headers are read and written: always but for `OTEL_PROPAGATORS=none`."""
+    return bool(settings().propagators)
+
+
+def baggage(value: object) -> str:
+    """Return a `baggage` header that may travel on, "" when it is none."""
+    if type(value) is not str or len(value) > _LONGEST_BAGGAGE or not (value.isascii() and value.isprintable()):
+        return ""
+    return value.strip()
