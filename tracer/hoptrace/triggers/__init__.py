@@ -14,6 +14,66 @@ if TYPE_CHECKING:
 __all__ = ["Arrival", "Hop", "Record", "identify"]
 
 
+def _source(event: Shape) -> str:
+    return event.text("Records", 0, "eventSource")
+
+
+def _is_sqs(event: Shape) -> bool:
+    return _source(event) == "aws:sqs"
+
+
+def _is_sns(event: Shape) -> bool:
+    return event.text("Records", 0, "EventSource") == "aws:sns"
+
+
+def _is_kinesis(event: Shape) -> bool:
+    return _source(event) == "aws:kinesis"
+
+
+def _is_dynamodb(event: Shape) -> bool:
+    return _source(event) == "aws:dynamodb"
+
+
+def _is_s3(event: Shape) -> bool:
+    return _source(event) == "aws:s3"
+
+
+def _is_kafka(event: Shape) -> bool:
+    return event.text("eventSource") in ("aws:kafka", "SelfManagedKafka") and event.is_object("records")
+
+
+def _is_mq(event: Shape) -> bool:
+    return event.text("eventSource") in ("aws:mq", "aws:rmq")
+
+
+def _is_firehose(event: Shape) -> bool:
+    return event.text("deliveryStreamArn") != ""
+
+
+def _is_logs(event: Shape) -> bool:
+    return event.text("awslogs", "data") != ""
+
+
+def _is_destination(event: Shape) -> bool:
+    return event.text("requestContext", "functionArn") != "" and event.text("requestContext", "condition") != ""
+
+
+def _is_schedule(event: Shape) -> bool:
+    return event.text("source") == "aws.events" and event.text("detail-type") == "Scheduled Event"
+
+
+def _is_scheduler(event: Shape) -> bool:
+    return event.text("source") == "aws.scheduler"
+
+
+def _is_authorizer(event: Shape) -> bool:
+    return event.text("type") in ("TOKEN", "REQUEST") and (event.text("methodArn") + event.text("routeArn")) != ""
+
+
+def _is_websocket(event: Shape) -> bool:
+    return event.text("requestContext", "connectionId") != "" and event.text("requestContext", "eventType") != ""
+
+
 def _is_alb(event: Shape) -> bool:
     return event.is_object("requestContext", "elb")
 
@@ -30,16 +90,12 @@ def _is_payload_v1(event: Shape) -> bool:
     return event.text("httpMethod") != "" and event.text("resource") != "" and event.is_object("requestContext")
 
 
-def _is_sqs(event: Shape) -> bool:
-    return event.text("Records", 0, "eventSource") == "aws:sqs"
+def _is_appsync(event: Shape) -> bool:
+    return event.text("info", "fieldName") != "" and event.text("info", "parentTypeName") != ""
 
 
-def _is_sns(event: Shape) -> bool:
-    return event.text("Records", 0, "EventSource") == "aws:sns"
-
-
-def _is_schedule(event: Shape) -> bool:
-    return event.text("source") == "aws.events" and event.text("detail-type") == "Scheduled Event"
+def _is_cognito(event: Shape) -> bool:
+    return event.text("triggerSource") != "" and event.text("userPoolId") != ""
 
 
 # The trigger's name, what its events look like, and the module here that reads them. The order matters where one
@@ -48,12 +104,25 @@ def _is_schedule(event: Shape) -> bool:
 TRIGGERS: "tuple[tuple[str, Callable[[Shape], bool], str], ...]" = (
     ("sqs", _is_sqs, "sqs"),
     ("sns", _is_sns, "sns"),
+    ("kinesis", _is_kinesis, "kinesis"),
+    ("dynamodb", _is_dynamodb, "dynamodb"),
+    ("s3", _is_s3, "s3"),
+    ("kafka", _is_kafka, "kafka"),
+    ("mq", _is_mq, "mq"),
+    ("firehose", _is_firehose, "firehose"),
+    ("cloudwatch_logs", _is_logs, "cloudwatch_logs"),
+    ("destination", _is_destination, "destination"),
     ("schedule", _is_schedule, "schedule"),
+    ("scheduler", _is_scheduler, "scheduler"),
     ("eventbridge", is_event, "eventbridge"),
+    ("authorizer", _is_authorizer, "authorizer"),
+    ("websocket", _is_websocket, "websocket"),
     ("alb", _is_alb, "alb"),
     ("function_url", _is_function_url, "function_url"),
     ("api_gateway_http", _is_payload_v2, "api_gateway_http"),
     ("api_gateway_rest", _is_payload_v1, "api_gateway_rest"),
+    ("appsync", _is_appsync, "appsync"),
+    ("cognito", _is_cognito, "cognito"),
 )
 
 
