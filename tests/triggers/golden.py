@@ -1,9 +1,13 @@
-"""What each golden event must be read as, and the summary in which that is compared."""
+"""What each golden event must be read as, and the summary in which that is compared.
+
+A room adds its own events in a file `golden_<room>.py` with a dictionary `EXPECTED`, which is merged into the one here.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from rooms import of_rooms
 from scenarios import PRODUCER, SECOND
 
 from hoptrace.spans.context import SpanContext
@@ -58,6 +62,10 @@ EXPECTED: dict[str, tuple[str, str, str | None, list[tuple[SpanContext | None, s
     "sam/sns-notification.json": ("sns", "pubsub", None, [(None, "", [])]),
     "sam/sqs-receive-message.json": ("sqs", "pubsub", None, [(None, "", [SQS])]),
 }
+
+for _room in of_rooms("golden_", "EXPECTED"):
+    assert not _room.keys() & EXPECTED.keys(), "one event has one expectation"
+    EXPECTED.update(_room)
 
 
 def load(name: str) -> Any:

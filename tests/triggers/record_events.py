@@ -1,21 +1,23 @@
-"""Record the golden events anew: `python tests/triggers/record_events.py`, into tests/data/events/recorded."""
+"""Record the golden events anew: `python tests/triggers/record_events.py [name…]`, into tests/data/events/recorded."""
 
 import json
+import sys
 import tempfile
 import traceback
 from pathlib import Path
 
 from real_aws import RealAws
-from scenarios import SCENARIOS
+from rooms import all_scenarios
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "events" / "recorded"
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
+    """Record the scenarios of these names, or all of them."""
     with tempfile.TemporaryDirectory() as folder:
         aws = RealAws(Path(folder))
         try:
-            for scenario in SCENARIOS:
+            for scenario in [one for one in all_scenarios() if not names or one.__name__ in names]:
                 try:
                     event = scenario(aws)
                 except Exception:
@@ -29,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

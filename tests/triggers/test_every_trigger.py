@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from golden import EXPECTED, FOLDER, load, summary
 from real_aws import RealAws
-from scenarios import SCENARIOS
+from rooms import all_scenarios
 
 from hoptrace.triggers import TRIGGERS, identify
 
@@ -39,7 +39,7 @@ def test_a_golden_event_is_read_as_expected(file: str) -> None:
     assert summary(identify(load(file))) == EXPECTED[file]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize("scenario", all_scenarios(), ids=lambda scenario: scenario.__name__)
 def test_what_an_emulator_delivers_now_is_read_as_its_golden_event(scenario: Any, aws: RealAws) -> None:
     before = time.time_ns()
     arrival = identify(scenario(aws))
