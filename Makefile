@@ -61,8 +61,9 @@ bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against no
 	@$(BIN)/python -m benchmarks.coldstart
 	@test "$$(id -u)" != 0 || $(BIN)/python -m benchmarks.answers
 
-docs: ## write docs/settings.md from docs/settings.toml
+docs: ## write docs/settings.md from docs/settings.toml, docs/hops.md from the code
 	@python3 docs/settings.py
+	@python3 docs/hops.py
 
 lock: $(VENV)/.ready ## write the lock files anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

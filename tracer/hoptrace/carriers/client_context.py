@@ -1,4 +1,12 @@
-"""Lambda's client context: what a synchronous Invoke passes to the function beside the payload."""
+"""Lambda's client context: what a synchronous Invoke passes to the function beside the payload.
+
+Calls: Lambda Invoke and InvokeWithResponseStream, synchronous.
+Written: `custom` and `w3c` in `ClientContext`; never the payload.
+Read: `context.w3c()`, then `custom`.
+Limits: 3,583 bytes of base64.
+Without room: first without `baggage`, then without `tracestate`, then nothing.
+Default: on.
+"""
 
 import json
 

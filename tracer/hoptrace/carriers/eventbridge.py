@@ -1,4 +1,12 @@
-"""EventBridge: the reserved key in `Detail`, and `TraceHeader`, which X-Ray reads and the target never gets."""
+"""EventBridge: the reserved key in `Detail`, and `TraceHeader`, which X-Ray reads and the target never gets.
+
+Calls: EventBridge PutEvents.
+Written: `TraceHeader`, and the member `_hoptrace` in `Detail`, as text, no other byte changed.
+Read: `detail._hoptrace`, then the same texts as members of `detail`.
+Limits: 1,000,000 bytes for all entries: 14 for `Time`, then `Source`, `DetailType`, `Detail` and `Resources`.
+Without room: first without `baggage`, then without `tracestate`, then `TraceHeader` alone, which does not count.
+Default: on.
+"""
 
 from hoptrace.carriers.attributes import bytes_of, inject_each
 from hoptrace.carriers.reserved import add, extract_reserved

@@ -1,4 +1,12 @@
-"""HTTP headers, of a request that came in as an event or that goes out through a client."""
+"""HTTP headers, of a request that came in as an event or that goes out through a client.
+
+Calls: requests, urllib3.
+Written: headers in every listed format.
+Read: headers, whatever their case; of `X-Amzn-Trace-Id` the trace id, since its Parent exists in X-Ray only.
+Limits: none.
+Without room: everything is written.
+Default: on (`http` is its name in `HOPTRACE_INJECT_DISABLED`).
+"""
 
 from hoptrace.propagation import XRAY, choices, extract, has_context
 from hoptrace.shape import Shape

@@ -1,4 +1,12 @@
-"""SNS: message attributes. It takes no system attribute to fall back to."""
+"""SNS: message attributes. It takes no system attribute to fall back to.
+
+Calls: SNS Publish to a topic, PublishBatch.
+Written: String attributes that are no JSON, so that filter policies go on to work.
+Read: String and Binary attributes, of the event and of a notification in a message's body.
+Limits: 10 attributes (a raw delivery to SQS with more is discarded); 256 KiB, for a batch all its entries together.
+Without room: first without `baggage`, then without `tracestate`, then nothing.
+Default: on.
+"""
 
 from hoptrace.carriers.attributes import attribute_bytes, bytes_of, inject_each, text_of_binary, with_context
 from hoptrace.propagation import extract

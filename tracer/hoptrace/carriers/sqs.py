@@ -1,4 +1,13 @@
-"""SQS: message attributes, and where there is no room for one more, the system attribute AWSTraceHeader."""
+"""SQS: message attributes, and where there is no room for one more, the system attribute AWSTraceHeader.
+
+Calls: SQS SendMessage, SendMessageBatch.
+Written: String attributes beside the user's.
+Read: String and Binary attributes; `AWSTraceHeader` when it says `Sampled=1`, else only its trace id.
+Limits: 10 attributes; 1 MiB for body and attributes (name, type and value), for a batch all its entries together.
+Without room: first without `baggage`, then without `tracestate`, then the system attribute `AWSTraceHeader`, which
+    counts in neither and keeps every field of Lambda's own but Root, Parent and Sampled.
+Default: on.
+"""
 
 from hoptrace.carriers.attributes import (
     attribute_bytes,

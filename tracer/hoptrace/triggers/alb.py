@@ -1,4 +1,10 @@
-"""Application Load Balancer: lower-case headers, or `multiValueHeaders` only, and no time of its own."""
+"""Application Load Balancer: lower-case headers, or `multiValueHeaders` only, and no time of its own.
+
+Recognised by: an object `requestContext.elb`.
+Context: the headers, in `headers` or `multiValueHeaders`, whatever their case; of `x-amzn-trace-id` the trace id.
+Hops: none: the event has no time.
+Pointers: none.
+"""
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival

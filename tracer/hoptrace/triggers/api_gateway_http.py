@@ -1,4 +1,10 @@
-"""API Gateway HTTP API, payload format 2.0."""
+"""API Gateway HTTP API, payload format 2.0.
+
+Recognised by: `version` is `2.0`, and an object `requestContext.http`.
+Context: the headers, whatever their case; of `x-amzn-trace-id` the trace id.
+Hops: API Gateway, from `requestContext.timeEpoch`.
+Pointers: none.
+"""
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival

@@ -1,4 +1,10 @@
-"""API Gateway REST API, and every API that uses payload format 1.0."""
+"""API Gateway REST API, and every API that uses payload format 1.0.
+
+Recognised by: `httpMethod`, `resource` and an object `requestContext` (payload format 1.0).
+Context: the headers, in `headers` or `multiValueHeaders`, whatever their case; of `x-amzn-trace-id` the trace id.
+Hops: API Gateway, from `requestContext.requestTimeEpoch`.
+Pointers: none.
+"""
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival

@@ -1,4 +1,11 @@
-"""A direct invocation: the caller's span stands in the client context, or in the event itself."""
+"""A direct invocation: the caller's span stands in the client context, or in the event itself.
+
+Recognised by: nothing else fits.
+Context: the client context (`context.w3c()`, then `custom`), which wins over what any single event says; then an object
+    `headers`, the reserved key, or the same texts at the top of the event.
+Hops: none.
+Pointers: none.
+"""
 
 from hoptrace.carriers.client_context import extract_client_context
 from hoptrace.carriers.headers import extract_headers

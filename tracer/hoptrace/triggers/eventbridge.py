@@ -1,4 +1,10 @@
-"""EventBridge: one event from a bus, by a rule."""
+"""EventBridge: one event from a bus, by a rule.
+
+Recognised by: `detail-type`, `source` and an object `detail`, and no trigger further up.
+Context: `detail._hoptrace`, then the same texts as members of `detail`.
+Hops: EventBridge, from `detail._hoptrace.sent` (ms, the producer's clock), else from `time`; none for a replayed event.
+Pointers: none.
+"""
 
 from hoptrace.carriers.eventbridge import extract_event
 from hoptrace.shape import Shape

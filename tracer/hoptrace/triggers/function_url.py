@@ -1,4 +1,10 @@
-"""Function URL: payload format 2.0, without a gateway in front."""
+"""Function URL: payload format 2.0, without a gateway in front.
+
+Recognised by: payload format 2.0 whose `requestContext.domainName` contains `.lambda-url.`.
+Context: the headers, whatever their case; of `x-amzn-trace-id` the trace id.
+Hops: Function URL, from `requestContext.timeEpoch`.
+Pointers: none.
+"""
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival

@@ -1,4 +1,10 @@
-"""Schedule: an EventBridge rule that fires by the clock; nobody produced it, so there is no context and no hop."""
+"""Schedule: an EventBridge rule that fires by the clock; nobody produced it, so there is no context and no hop.
+
+Recognised by: `source` is `aws.events` and `detail-type` is `Scheduled Event`.
+Context: none: nobody produced it.
+Hops: none.
+Pointers: none.
+"""
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Record, last_of_arn

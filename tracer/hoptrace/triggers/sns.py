@@ -1,4 +1,10 @@
-"""SNS: a published message, delivered to the function without a queue in between."""
+"""SNS: a published message, delivered to the function without a queue in between.
+
+Recognised by: `Records[0].EventSource` is `aws:sns`.
+Context: the message attributes; then an EventBridge event, or a bare detail with the reserved key, in the message.
+Hops: EventBridge where the message is an event, then SNS from `Timestamp`.
+Pointers: none.
+"""
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Record, chain, last_of_arn

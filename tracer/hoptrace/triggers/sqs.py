@@ -1,4 +1,12 @@
-"""SQS: a batch of messages, each with a producer, and maybe a topic or a bus, of its own."""
+"""SQS: a batch of messages, each with a producer, and maybe a topic or a bus, of its own.
+
+Recognised by: `Records[0].eventSource` is `aws:sqs`.
+Context: each record's own message attributes; then what its body wraps: an SNS notification, an EventBridge event, one
+    in the other, or a bare detail with the reserved key; then `AWSTraceHeader` when it says `Sampled=1` (else only its
+    trace id is joined).
+Hops: what the body wraps, then SQS from `SentTimestamp`; a redelivery is one more, from the first receipt.
+Pointers: the message id.
+"""
 
 from hoptrace.carriers.sqs import extract_attributes, extract_trace_header, extract_trace_header_root
 from hoptrace.shape import Shape
