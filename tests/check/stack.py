@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from hoptrace_local.demo.emulator import CREDENTIALS, Emulator
 from hoptrace_local.lambda_host import AsyncConfig, AwsEndpoint, FunctionConfig, LambdaHost, SqsEventSource
+from hoptrace_local.stage.emulator import CREDENTIALS, Emulator
 from tests.support.parts import REPOSITORY
 
 CHECK = REPOSITORY / "examples" / "check"

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from hoptrace_local import cli
 from hoptrace_local.cli.command import hoptrace
-from hoptrace_local.demo import emulator, parts
-from hoptrace_local.demo.emulator import Emulator, EmulatorFailed
+from hoptrace_local.stage import emulator, parts
+from hoptrace_local.stage.emulator import Emulator, EmulatorFailed
 
 
 def run(*arguments: str) -> Result:
@@ -101,7 +101,7 @@ def test_the_emulator_ends_with_the_process_that_started_it(tmp_path: Path) -> N
     """Also when that process is killed and can clean up nothing."""
     code = (
         "import pathlib, sys, time\n"
-        "from hoptrace_local.demo.emulator import Emulator\n"
+        "from hoptrace_local.stage.emulator import Emulator\n"
         f"running = Emulator(pathlib.Path({str(tmp_path)!r}))\n"
         "running.start()\n"
         "print(running._process.pid, flush=True)\n"

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from hoptrace_local.demo import parts, stack
-from hoptrace_local.demo.emulator import CREDENTIALS, REGION, Emulator
+from hoptrace_local.demo import stack
 from hoptrace_local.lambda_host import FunctionConfig, LambdaHost
 from hoptrace_local.sink import OtlpSink
+from hoptrace_local.stage import parts
+from hoptrace_local.stage.emulator import CREDENTIALS, REGION, Emulator
 
 Json = dict[str, Any]
 

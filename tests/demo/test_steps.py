@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from hoptrace_local.demo import show
-from hoptrace_local.demo.steps import TAIL, StepFailed, Steps
+from hoptrace_local.stage.steps import TAIL, StepFailed, Steps
 
 
 def console() -> Console:

@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from hoptrace_local.demo.emulator import REGION, Emulator
 from hoptrace_local.lambda_host import AwsEndpoint
+from hoptrace_local.stage.emulator import REGION, Emulator
 
 
 class Queue:

@@ -10,8 +10,8 @@ import pytest
 from desk_kit import DeskForTests, eventually
 from emulated_aws import Aws
 
-from hoptrace_local.demo.emulator import REGION
 from hoptrace_local.lambda_host import AsyncConfig
+from hoptrace_local.stage.emulator import REGION
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
 # Counts its attempts in a file, for a crash takes the process with it.

@@ -43,7 +43,7 @@ def demo(as_json: bool, keep: Path | None) -> None:
     from hoptrace_local.demo import show
     from hoptrace_local.demo.checks import judge
     from hoptrace_local.demo.run import run
-    from hoptrace_local.demo.steps import StepFailed
+    from hoptrace_local.stage.steps import StepFailed
 
     signal.signal(signal.SIGTERM, _terminated)
     progress = Console(stderr=as_json, highlight=False, width=_width(sys.stderr if as_json else sys.stdout))

@@ -7,6 +7,7 @@ from typing import Any
 
 from hoptrace_local.demo.browser import Visit
 from hoptrace_local.otlp import Point, Span
+from hoptrace_local.stage.wiretap import Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +19,6 @@ class Counted:
     errors: int
     timeouts: int
     peak_concurrency: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One invocation as the emulator that asked for it saw it; `payload` is parsed JSON."""
-
-    function: str
-    event: Any
-    payload: Any
-    error: bool
 
 
 @dataclass(frozen=True, slots=True)

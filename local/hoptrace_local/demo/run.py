@@ -13,16 +13,17 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from hoptrace_local.demo import parts, stack
+from hoptrace_local.demo import stack
 from hoptrace_local.demo.browser import Visit
-from hoptrace_local.demo.emulator import CREDENTIALS, REGION, Emulator
 from hoptrace_local.demo.orders import NORMAL, ORDERS, SLOW
 from hoptrace_local.demo.outcome import Counted, Outcome
-from hoptrace_local.demo.steps import Steps
-from hoptrace_local.demo.wiretap import Wiretap
 from hoptrace_local.forward import Forwarder
 from hoptrace_local.lambda_host import FunctionConfig, LambdaHost
 from hoptrace_local.sink import OtlpSink
+from hoptrace_local.stage import parts
+from hoptrace_local.stage.emulator import CREDENTIALS, REGION, Emulator
+from hoptrace_local.stage.steps import Steps
+from hoptrace_local.stage.wiretap import Wiretap
 
 MEMORY = 512
 EVENT_BUS = "default"

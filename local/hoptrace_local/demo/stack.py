@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoptrace_local.demo.emulator import REGION, Emulator
+from hoptrace_local.stage.emulator import REGION, Emulator
 
 ACCOUNT = "000000000000"
 FUNCTIONS = ("checkout", "billing", "shipping", "remedy")

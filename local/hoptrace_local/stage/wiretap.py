@@ -9,14 +9,24 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from hoptrace_local.demo.loopback import open_url
-from hoptrace_local.demo.outcome import Answered
+from hoptrace_local.stage.loopback import open_url
 
 OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One invocation as the emulator that asked for it saw it; `payload` is parsed JSON."""
+
+    function: str
+    event: Any
+    payload: Any
+    error: bool
 
 
 class Wiretap:

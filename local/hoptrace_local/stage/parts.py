@@ -26,7 +26,7 @@ class PartMissing(RuntimeError):
 def checkout() -> Path | None:
     """The repository's root when this package runs out of a checkout."""
     root = Path(__file__).resolve().parents[3]
-    inside = root / "local" / "hoptrace_local" / "demo" == Path(__file__).resolve().parent
+    inside = root / "local" / "hoptrace_local" / "stage" == Path(__file__).resolve().parent
     return root if inside and (root / "examples" / "orders").is_dir() else None
 
 

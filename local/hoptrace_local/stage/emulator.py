@@ -16,7 +16,7 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from hoptrace_local.demo.loopback import open_url
+from hoptrace_local.stage.loopback import open_url
 
 REGION = "eu-central-1"
 CREDENTIALS = {
