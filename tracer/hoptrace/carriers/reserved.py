@@ -10,6 +10,9 @@ from hoptrace.spans.context import SpanContext
 
 RESERVED_KEY = "_hoptrace"
 SENT = "sent"
+_LONGEST_TEXT = 1 << 20
+# What shows a context among the members of somebody's own JSON object, in any of the formats.
+MARKS = ("traceparent", "b3", "x-b3-traceid", "x-datadog-trace-id", "x-amzn-trace-id", "_datadog")
 
 
 def add(text: str, context: SpanContext, now_ms: int, room: int) -> str | None:
@@ -37,6 +40,18 @@ def extract_reserved(document: Shape) -> SpanContext | None:
     """Read the reserved key of a JSON object, or the same texts as plain members, as hoptrace's own alerts do."""
     reserved = document.get(RESERVED_KEY)
     return (extract(reserved.text) if reserved.raw else None) or extract(lambda name: _member(document, name))
+
+
+def extract_text(text: str) -> SpanContext | None:
+    """Read the same of a JSON object that is text; one that mentions no context is not parsed."""
+    if len(text) > _LONGEST_TEXT or not any(f'"{name}"' in text for name in (RESERVED_KEY, *MARKS)):
+        return None
+    import json
+
+    try:
+        return extract_reserved(Shape(json.loads(text)))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _member(document: Shape, name: str) -> str:

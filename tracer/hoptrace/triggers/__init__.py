@@ -5,7 +5,7 @@ only then, because a cold start should not pay for the others.
 """
 
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Arrival, Hop, Record, is_event
+from hoptrace.triggers.arrival import Arrival, Hop, Record, is_event, keyword
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,10 +62,6 @@ def _is_schedule(event: Shape) -> bool:
     return event.text("source") == "aws.events" and event.text("detail-type") == "Scheduled Event"
 
 
-def _is_scheduler(event: Shape) -> bool:
-    return event.text("source") == "aws.scheduler"
-
-
 def _is_authorizer(event: Shape) -> bool:
     return event.text("type") in ("TOKEN", "REQUEST") and (event.text("methodArn") + event.text("routeArn")) != ""
 
@@ -90,12 +86,38 @@ def _is_payload_v1(event: Shape) -> bool:
     return event.text("httpMethod") != "" and event.text("resource") != "" and event.is_object("requestContext")
 
 
+def _is_bus(event: Shape) -> bool:
+    return is_event(event) and event.text("source") != "aws.scheduler"
+
+
 def _is_appsync(event: Shape) -> bool:
-    return event.text("info", "fieldName") != "" and event.text("info", "parentTypeName") != ""
+    first = event if event.is_object() else event.get(0)
+    return first.text("info", "fieldName") != "" and first.text("info", "parentTypeName") != ""
 
 
 def _is_cognito(event: Shape) -> bool:
-    return event.text("triggerSource") != "" and event.text("userPoolId") != ""
+    if event.text("triggerSource") != "":
+        return event.text("userPoolId") != ""
+    return event.text("eventType") == "SyncTrigger" and event.text("identityPoolId") != ""
+
+
+def _is_iot(event: Shape) -> bool:
+    kind = event.text("eventType")
+    if kind in ("connected", "disconnected", "connect_failed", "subscribed", "unsubscribed"):
+        return event.text("clientId") != "" and event.has("timestamp")
+    if kind in ("JOB", "JOB_EXECUTION") or (kind[:6] == "THING_" and kind[-5:] == "EVENT"):
+        return event.text("eventId") != ""
+    return event.text("_hoptrace", "via") == "iot"
+
+
+def _is_scheduler(event: Shape) -> bool:
+    if event.text("source") == "aws.scheduler":
+        return True
+    # An author's own input: the ARN, and something else that only the service can have filled in.
+    arn = keyword(event, "schedule-arn").text()
+    if arn[:4] != "arn:" or ":scheduler:" not in arn or ":schedule/" not in arn:
+        return False
+    return any(keyword(event, word).raw for word in ("scheduled-time", "execution-id", "attempt-number"))
 
 
 # The trigger's name, what its events look like, and the module here that reads them. The order matters where one
@@ -113,8 +135,7 @@ TRIGGERS: "tuple[tuple[str, Callable[[Shape], bool], str], ...]" = (
     ("cloudwatch_logs", _is_logs, "cloudwatch_logs"),
     ("destination", _is_destination, "destination"),
     ("schedule", _is_schedule, "schedule"),
-    ("scheduler", _is_scheduler, "scheduler"),
-    ("eventbridge", is_event, "eventbridge"),
+    ("eventbridge", _is_bus, "eventbridge"),
     ("authorizer", _is_authorizer, "authorizer"),
     ("websocket", _is_websocket, "websocket"),
     ("alb", _is_alb, "alb"),
@@ -123,6 +144,8 @@ TRIGGERS: "tuple[tuple[str, Callable[[Shape], bool], str], ...]" = (
     ("api_gateway_rest", _is_payload_v1, "api_gateway_rest"),
     ("appsync", _is_appsync, "appsync"),
     ("cognito", _is_cognito, "cognito"),
+    ("iot", _is_iot, "iot"),
+    ("scheduler", _is_scheduler, "scheduler"),
 )
 
 

@@ -1,9 +1,9 @@
 """API Gateway HTTP API, payload format 2.0.
 
-Recognised by: `version` is `2.0`, and an object `requestContext.http`.
-Context: the headers, whatever their case; of `x-amzn-trace-id` the trace id.
-Hops: API Gateway, from `requestContext.timeEpoch`.
-Pointers: none.
+Recognised by: payload format 2.0: `version` `2.0` and `requestContext.http`.
+Context: header `traceparent`
+Hops: API Gateway, from `requestContext.timeEpoch`
+Pointers: `aws.apigateway`, `requestContext.requestId`, where a Lambda authorizer let the request pass.
 """
 
 from hoptrace.shape import Shape
@@ -14,4 +14,9 @@ from hoptrace.triggers.payload_v2 import request_of
 
 def read(event: Shape, name: str) -> Arrival:
     """Read a payload format 2.0 event of an HTTP API."""
-    return arrive(name, request_of(event), "API Gateway", "aws.apigateway")
+    arrival = arrive(name, request_of(event), "API Gateway", "aws.apigateway")
+    if event.has("requestContext", "authorizer"):
+        from hoptrace.triggers.gateway import behind_authorizer  # a cold start without an authorizer does without
+
+        behind_authorizer(arrival.records[0], event.get("requestContext"))
+    return arrival

@@ -1,22 +1,31 @@
 """API Gateway REST API, and every API that uses payload format 1.0.
 
-Recognised by: `httpMethod`, `resource` and an object `requestContext` (payload format 1.0).
-Context: the headers, in `headers` or `multiValueHeaders`, whatever their case; of `x-amzn-trace-id` the trace id.
-Hops: API Gateway, from `requestContext.requestTimeEpoch`.
-Pointers: none.
+Recognised by: payload format 1.0: `httpMethod`, `resource`, `requestContext`.
+Context: header `traceparent`
+Hops: API Gateway, from `requestContext.requestTimeEpoch`
+Pointers: `aws.apigateway`, `requestContext.requestId`, where a Lambda authorizer let the request pass.
 """
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival
-from hoptrace.triggers.http import Request, arrive, join_query
+from hoptrace.triggers.http import Request, arrive, headers_of, join_query
 
 
 def read(event: Shape, name: str) -> Arrival:
     """Read a payload format 1.0 event."""
+    arrival = arrive(name, request_of(event), "API Gateway", "aws.apigateway")
+    if event.has("requestContext", "authorizer"):
+        from hoptrace.triggers.gateway import behind_authorizer  # a cold start without an authorizer does without
+
+        behind_authorizer(arrival.records[0], event.get("requestContext"))
+    return arrival
+
+
+def request_of(event: Shape) -> Request:
+    """Read the request out of a payload format 1.0 event."""
     context = event.get("requestContext")
-    # Some clients' requests arrive with multiValueHeaders only.
-    headers = event.get("headers") if event.is_object("headers") else event.get("multiValueHeaders")
-    request = Request(headers, event.text("httpMethod"), context.text("path") or event.text("path"))
+    method = event.text("httpMethod") or context.text("httpMethod")
+    request = Request(headers_of(event), method, context.text("path") or event.text("path"))
     request.route = event.text("resource") or context.text("resourcePath")
     request.query = join_query(
         event.get("multiValueQueryStringParameters"), event.get("queryStringParameters"), decoded=True
@@ -25,4 +34,4 @@ def read(event: Shape, name: str) -> Arrival:
     request.client = context.text("identity", "sourceIp") or request.client
     request.protocol = context.text("protocol")
     request.started_ms = context.number("requestTimeEpoch")
-    return arrive(name, request, "API Gateway", "aws.apigateway")
+    return request

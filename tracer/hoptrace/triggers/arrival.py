@@ -191,3 +191,14 @@ def last_of_arn(arn: str) -> str:
 def is_event(event: Shape) -> bool:
     """Tell whether this is an EventBridge event, whether Lambda was invoked with it or a message wraps it."""
     return event.text("detail-type") != "" and event.text("source") != "" and event.is_object("detail")
+
+
+def keyword(event: Shape, word: str) -> Shape:
+    """Return what an EventBridge schedule's input says under one of the names that fit the keyword `word`.
+
+    The names are the author's. `<aws.scheduler.schedule-arn>` may be filled into `schedule-arn`, `schedule_arn`,
+    `scheduleArn` or the keyword's own name.
+    """
+    first, _, second = word.partition("-")
+    names = (word, f"{first}_{second}", first + second.capitalize(), "aws.scheduler." + word)
+    return event.get(next((name for name in names if event.has(name)), word))

@@ -64,6 +64,11 @@ def arrive(name: str, request: Request, front: str = "", system: str = "") -> Ar
     return arrival
 
 
+def headers_of(event: Shape) -> Shape:
+    """Return the request's headers; some senders have `multiValueHeaders` only."""
+    return event.get("headers") if event.is_object("headers") else event.get("multiValueHeaders")
+
+
 def redact_query(query: str) -> str:
     """Take the values out of a query string whose keys look like secrets."""
     if not query:
