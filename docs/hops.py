@@ -79,8 +79,8 @@ def page(package: Path = TRACER) -> str:
         [
             "# Every trigger and every carrier",
             "",
-            "Written from the code by `make docs`: each row is the docstring of a module in `tracer/hoptrace/triggers` or",
-            "`tracer/hoptrace/carriers`. What lies behind them is in [triggers.md](triggers.md) and",
+            "Written from the code by `make docs`: each row is the docstring of a module in `tracer/hoptrace/triggers`",
+            "or `tracer/hoptrace/carriers`. What lies behind them is in [triggers.md](triggers.md) and",
             "[propagation.md](propagation.md).",
             "",
             "## Triggers: where a context is looked for",
