@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from .async_records import dead_letter_attributes, destination_record
 from .config import FunctionConfig
 from .invocation import Invocation
+from .recursion import RECURSION
 from .targets import Targets
 
 _THROTTLED, _SERVICE = 429, 500
@@ -56,6 +57,9 @@ class AsyncQueue:
 
     async def _handle(self, event: Invocation) -> None:
         policy = self._policy
+        if event.status_code == RECURSION:
+            # No page says by which condition the record of a dropped event goes; this is what is left of the three.
+            return await self._end(event, "RetriesExhausted", 0, None)
         too_old = time.monotonic() + policy.maximum_age
         pause, longest_pause = policy.throttle_delays
         invoked = retried = 0

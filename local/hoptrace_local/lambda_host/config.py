@@ -43,7 +43,8 @@ class FunctionConfig:
     `layers` are zip files or folders, laid over each other in order as `/opt`. `python` is the interpreter that runs
     the function; by default the one this process was made from. With `check_handler` a handler whose file exists
     neither in `code` nor in a layer is refused at once; without it Lambda's own error comes back from the first
-    invocation.
+    invocation. `recursive_loop` is what PutFunctionRecursionConfig sets, `Terminate` or `Allow`: with either, the trace
+    header tells the function's part in its chain of requests; `None` leaves the header as it comes.
     """
 
     name: str
@@ -64,6 +65,7 @@ class FunctionConfig:
     check_handler: bool = True
     cpu_quota: bool = False
     asynchronous: AsyncConfig = AsyncConfig()
+    recursive_loop: str | None = None
 
     @property
     def arn(self) -> str:
@@ -82,7 +84,8 @@ class FunctionConfig:
 class InvokeResult:
     """What one invocation came to. Times are seconds on the monotonic clock since the invocation was dispatched.
 
-    `function_error` is `None` or `"Unhandled"`, `status_code` 200, or 429 for a throttled invocation. `cold_start` says
+    `function_error` is `None` or `"Unhandled"`, `status_code` 200, 429 for a throttled invocation, or 400 for
+    one that a recursive loop made. `cold_start` says
     that this invocation waited for an initialisation (a new environment, or one that was reset); `init_seconds` is then
     the time from the environment's first process to the runtime's first `/next`. `response_seconds` ends when the
     caller had its answer, `released_seconds` when the environment was free again.
@@ -106,7 +109,8 @@ class FunctionStats:
 
     `errors` are invocations answered with a function error, timeouts and crashes included; `peak_concurrency` is the
     largest number of invocations between dispatch and response at one moment; `environments` are those alive now;
-    `spillovers` are invocations that found no provisioned environment free.
+    `spillovers` are invocations that found no provisioned environment free, `recursions_dropped` those that were not
+    run because a loop had come by too often.
     """
 
     invocations: int
@@ -118,6 +122,7 @@ class FunctionStats:
     peak_concurrency: int
     environments: int
     spillovers: int = 0
+    recursions_dropped: int = 0
 
 
 @dataclass(frozen=True)

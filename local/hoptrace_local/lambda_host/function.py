@@ -12,6 +12,7 @@ from .config import EnvironmentInfo, FunctionConfig, FunctionStats
 from .desk import Desk
 from .environment import Environment
 from .invocation import Invocation
+from .recursion import RECURSION, REFUSAL
 from .telemetry_events import Event
 
 #: Seconds that an invocation may go on after the host was told to shut down.
@@ -43,7 +44,7 @@ class FunctionPool:
         self._in_flight = 0
         self._peak = 0
         self._invocations = self._cold_starts = self._errors = 0
-        self._timeouts = self._crashes = self._throttles = self._spillovers = 0
+        self._timeouts = self._crashes = self._throttles = self._spillovers = self._drops = 0
         self._closing = False
 
     @property
@@ -68,6 +69,13 @@ class FunctionPool:
         self._spillovers += bool(self._provisioned) and environment not in self._provisioned
         self._start(self._invoke(environment, invocation))
 
+    def drop(self, invocation: Invocation) -> None:
+        """Answer for the function, which runs in a loop: it is not invoked."""
+        self._drops += 1
+        invocation.status_code = RECURSION
+        invocation.respond(json.dumps(REFUSAL).encode())
+        invocation.release()
+
     async def initialize(self, count: int) -> None:
         """Make environments ahead, as provisioned concurrency does."""
         made = [self._make(self._desk) for _ in range(count)]
@@ -90,6 +98,7 @@ class FunctionPool:
             peak_concurrency=self._peak,
             environments=len(self._environments),
             spillovers=self._spillovers,
+            recursions_dropped=self._drops,
         )
 
     def environments(self) -> list[EnvironmentInfo]:

@@ -17,9 +17,11 @@ from aiohttp import web
 
 from . import answers
 from .invocation import Invocation
+from .recursion import RECURSION
 
 _INVOKE = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/invocations")
 _PROXY = re.compile(r"/(?P<door>proxy|event)/(?P<name>[^/]+)")
+_ERRORS = {429: "TooManyRequestsException", RECURSION: "RecursiveInvocationException"}
 #: Bytes of the largest event: synchronous invocations; asynchronous ones are held to 1 MiB.
 MAX_SYNCHRONOUS, MAX_ASYNCHRONOUS = 6 * 1024 * 1024, 1024 * 1024
 
@@ -89,8 +91,7 @@ class HttpFront:
             return web.Response(status=202, headers=headers)
         await invocation.responded.future
         if invocation.status_code != 200:
-            error_type = "TooManyRequestsException" if invocation.status_code == 429 else "ServiceException"
-            headers["x-amzn-ErrorType"] = error_type
+            headers["x-amzn-ErrorType"] = _ERRORS.get(invocation.status_code, "ServiceException")
             return _payload(invocation, invocation.status_code, headers)
         headers["X-Amz-Executed-Version"] = "$LATEST"
         headers["X-Amzn-Trace-Id"] = invocation.trace_header

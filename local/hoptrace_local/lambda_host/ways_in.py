@@ -15,6 +15,7 @@ from .errors import LambdaHostError
 from .function import FunctionPool
 from .function_url import FunctionUrl
 from .invocation import Invocation, complete_trace_header
+from .recursion import LONGEST_CHAIN, counted
 from .sqs_source import SqsEventSource, SqsPoller
 from .targets import Targets
 
@@ -46,16 +47,22 @@ class WaysIn:
     ) -> Invocation:
         """Start an invocation, or queue it; raises `KeyError` for a function that does not exist."""
         pool = self._pools[name]
+        header, dropped = complete_trace_header(trace_header), False
+        if pool.config.recursive_loop is not None:
+            header, before = counted(header, payload, pool.config.arn)
+            dropped = before >= LONGEST_CHAIN and pool.config.recursive_loop == "Terminate"
         invocation = Invocation(
             request_id=request_id or str(uuid.uuid4()),
             payload=payload,
             function_arn=pool.config.arn + (f":{qualifier}" if qualifier else ""),
-            trace_header=complete_trace_header(trace_header),
+            trace_header=header,
             client_context=client_context,
         )
+        if dropped:
+            pool.drop(invocation)
         if asynchronous:
             self._queue(name).accept(invocation)
-        else:
+        elif not dropped:
             pool.dispatch(invocation)
         return invocation
 
