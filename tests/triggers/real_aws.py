@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from botocore.config import Config
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
+_OK = b'{"statusCode":200,"body":"ok"}'
 
 
 def free_port() -> int:
@@ -38,6 +40,7 @@ class RealAws:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.arrived: dict[str, queue.Queue[Any]] = {}
+        self.answers: dict[str, Callable[[Any], Any]] = {}
         self._listen()
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HOPTRACE_"))}
         environment.update(
@@ -54,13 +57,14 @@ class RealAws:
         self._await_health()
 
     def _listen(self) -> None:
-        arrived = self.arrived
+        arrived, answers = self.arrived, self.answers
 
         class Listener(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                arrived[self.path.strip("/")].put(json.loads(body))
-                answer = b'{"statusCode":200,"body":"ok"}'
+                name = self.path.strip("/")
+                event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                answer = json.dumps(answers[name](event)).encode() if name in answers else _OK
+                arrived[name].put(event)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -105,12 +109,14 @@ class RealAws:
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=15),
         )
 
-    def function(self, name: str) -> str:
-        """Make a function whose events come to us; its ARN."""
+    def function(self, name: str, answer: Callable[[Any], Any] | None = None, runtime: str = "python3.12") -> str:
+        """Make a function whose events come to us and that answers what `answer` makes of them; its ARN."""
         self.arrived[name] = queue.Queue()
+        if answer is not None:
+            self.answers[name] = answer
         answer = self.client("lambda").create_function(
             FunctionName=name,
-            Runtime="python3.12",
+            Runtime=runtime,
             Role=f"arn:aws:iam::{ACCOUNT}:role/r",
             Handler="app.handler",
             Code={"ZipFile": _empty_zip()},
@@ -150,10 +156,20 @@ class RealAws:
         events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
         events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": target, **more}])
 
-    def request(self, host: str, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> None:
+    def request(
+        self,
+        host: str,
+        path: str,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> None:
         """Send an HTTP request to something that MiniStack serves under the name `host`."""
         request = urllib.request.Request(
-            self.url + path, method=method, headers={"Host": host, "User-Agent": "curl/8.1", **(headers or {})}
+            self.url + path,
+            data=body,
+            method=method,
+            headers={"Host": host, "User-Agent": "curl/8.1", **(headers or {})},
         )
         with urllib.request.urlopen(request, timeout=15) as answer:
             answer.read()

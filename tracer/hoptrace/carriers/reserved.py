@@ -10,23 +10,25 @@ from hoptrace.spans.context import SpanContext
 
 RESERVED_KEY = "_hoptrace"
 SENT = "sent"
+VIA = "via"
 _LONGEST_TEXT = 1 << 20
 # What shows a context among the members of somebody's own JSON object, in any of the formats.
 MARKS = ("traceparent", "b3", "x-b3-traceid", "x-datadog-trace-id", "x-amzn-trace-id", "_datadog")
 
 
-def add(text: str, context: SpanContext, now_ms: int, room: int) -> str | None:
+def add(text: str, context: SpanContext, now_ms: int, room: int, via: str = "") -> str | None:
     """Return the JSON object that `text` spells with the key added, no other byte changed, `room` bytes longer at most.
 
     None when that cannot be. A key that an object came with and that is sent on is replaced, in its place. What is no
-    valid JSON stays invalid.
+    valid JSON stays invalid. `via` names a service whose events do not tell that they are its own.
     """
     import json
 
     from hoptrace.jsontext import set_member
 
+    more = {VIA: via} if via else {}
     for fields in choices(context):
-        value = json.dumps({**fields, SENT: now_ms}, separators=(",", ":"))
+        value = json.dumps({**fields, SENT: now_ms, **more}, separators=(",", ":"))
         longer = set_member(text, RESERVED_KEY, value, SENT)
         if longer is None:
             return None
