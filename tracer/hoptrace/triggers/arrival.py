@@ -61,11 +61,12 @@ class Record:
 
     `item_id` is what a `batchItemFailures` answer calls it, `name` the name of a span that processes it ("process
     orders"), "" when there is nothing to name. `context` is the producer's span, None when nothing was carried, and
-    `carrier` where that stood: "traceparent", "xray" (a trace header) or "client_context", "" without. `root` is a
-    bare trace id (32 hex digits) that came without a span, mostly "". `hops` are the services it came by, the earliest
-    first. `since_ns` is when it was there to be fetched (its age counts from then, nanoseconds since the epoch), None
-    when the event does not say. `links` are spans that it has to do with beside its producer, each with the link's
-    attributes. `pointers` are words for `hoptrace.pointers`, used when no context was carried.
+    `carrier` where that stood: "traceparent", "xray" (a trace header), "client_context", "connection" (a WebSocket's,
+    as remembered) or "extractor" (the user's own), "" without. `root` is a bare trace id (32 hex digits) that came
+    without a span, mostly "". `hops` are the services it came by, the earliest first. `since_ns` is when it was there
+    to be fetched (its age counts from then, nanoseconds since the epoch), None when the event does not say. `links` are
+    spans that it has to do with beside its producer, each with the link's attributes. `pointers` are words for
+    `hoptrace.pointers`, used when no context was carried.
     """
 
     __slots__ = ("attributes", "carrier", "context", "hops", "item_id", "links", "name", "pointers", "root", "since_ns")

@@ -19,6 +19,10 @@ from hoptrace.triggers.arrival import Arrival, Hop, Record, from_ms
 from hoptrace.triggers.gateway import GATEWAY, behind_authorizer, point_at
 from hoptrace.triggers.http import headers_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hoptrace.triggers.arrival import Attributes
+
 _MOST = 1_000
 
 _lock = threading.Lock()
@@ -31,18 +35,7 @@ def read(event: Shape, name: str) -> Arrival:
     context = event.get("requestContext")
     kind, connection, route = context.text("eventType"), context.text("connectionId"), context.text("routeKey")
     # Route keys are the author's, so there are few of them; the status in the function's answer is HTTP's.
-    arrival = Arrival(name, "http", f"WebSocket {route}" if route else None, is_http=True)
-    for key, value in (
-        ("network.protocol.name", "websocket"),
-        ("server.address", context.text("domainName")),
-        ("client.address", context.text("identity", "sourceIp")),
-        ("user_agent.original", context.text("identity", "userAgent")),
-        ("hoptrace.websocket.event", kind),
-        ("hoptrace.websocket.route", route),
-        ("hoptrace.websocket.connection_id", connection),
-    ):
-        if value:
-            arrival.attributes[key] = value[:2048]
+    arrival = Arrival(name, "http", f"WebSocket {route}" if route else None, attributes_of(context), is_http=True)
     headers = headers_of(event)
     said = extract_text(event.text("body")) if kind == "MESSAGE" else extract_headers(headers)
     record = Record(context=said, carrier="traceparent", root=extract_headers_root(headers))
@@ -52,11 +45,30 @@ def read(event: Shape, name: str) -> Arrival:
     else:
         _go_on(connection, record, over=kind == "DISCONNECT")
     point_at(record, connection)
-    start = from_ms(context.number("requestTimeEpoch"))
-    if start is not None:
-        record.hops = [Hop(f"API Gateway {route}".rstrip(), GATEWAY, start)]
+    record.hops = hops_of(context)
     arrival.records = [record]
     return arrival
+
+
+def attributes_of(context: Shape) -> "Attributes":
+    """Say which connection of whom it is, and what happens on it."""
+    values = (
+        ("network.protocol.name", "websocket"),
+        ("server.address", context.text("domainName")),
+        ("client.address", context.text("identity", "sourceIp")),
+        ("user_agent.original", context.text("identity", "userAgent")),
+        ("hoptrace.websocket.event", context.text("eventType")),
+        ("hoptrace.websocket.route", context.text("routeKey")),
+        ("hoptrace.websocket.connection_id", context.text("connectionId")),
+    )
+    return {key: value[:2048] for key, value in values if value}
+
+
+def hops_of(context: Shape) -> list[Hop]:
+    """Make the hop from when API Gateway had the request, or the message."""
+    start = from_ms(context.number("requestTimeEpoch"))
+    route = context.text("routeKey")
+    return [] if start is None else [Hop(f"API Gateway {route}".rstrip(), GATEWAY, start)]
 
 
 def _opened(connection: str, record: Record) -> None:
