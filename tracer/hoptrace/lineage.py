@@ -137,7 +137,7 @@ def _relate(span: Span, record: Record) -> None:
     """Link to what a record has to do with beside its producer; where none is known, to where both ends can meet."""
     for context, attributes in record.links:
         span.links.append(Link(context, attributes))
-    if record.context is None and record.pointers:
+    if record.pointers and (record.context is None or record.shared):
         from .pointers import POINTER, derive
 
         for words in record.pointers:

@@ -67,9 +67,22 @@ class Record:
     to be fetched (its age counts from then, nanoseconds since the epoch), None when the event does not say. `links` are
     spans that it has to do with beside its producer, each with the link's attributes. `pointers` are words for
     `hoptrace.pointers`, used when no context was carried.
+    `shared` says that others than the producer look for the pointers, so that they are used all the same.
     """
 
-    __slots__ = ("attributes", "carrier", "context", "hops", "item_id", "links", "name", "pointers", "root", "since_ns")
+    __slots__ = (
+        "attributes",
+        "carrier",
+        "context",
+        "hops",
+        "item_id",
+        "links",
+        "name",
+        "pointers",
+        "root",
+        "shared",
+        "since_ns",
+    )
 
     def __init__(
         self,
@@ -91,6 +104,7 @@ class Record:
         self.since_ns: int | None = None
         self.links: list[tuple[SpanContext, Attributes]] = []
         self.pointers: list[tuple[str, ...]] = []
+        self.shared = False
 
 
 class Arrival:

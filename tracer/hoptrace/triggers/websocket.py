@@ -12,7 +12,6 @@ import threading
 
 from hoptrace.carriers.headers import extract_headers, extract_headers_root
 from hoptrace.carriers.reserved import extract_text
-from hoptrace.pointers import POINTER, derive
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 from hoptrace.triggers.arrival import Arrival, Hop, Record, from_ms
@@ -72,10 +71,10 @@ def hops_of(context: Shape) -> list[Hop]:
 
 
 def _opened(connection: str, record: Record) -> None:
-    """Remember who opened it. What follows elsewhere, where nobody remembers, is linked to the same point."""
-    if record.context is None or not connection:
+    """Remember who opened it. What follows elsewhere, where nobody remembers, points at the connection, so this must."""
+    if record.context is None:
         return
-    record.links.append((derive((GATEWAY, connection)), {POINTER: GATEWAY}))
+    record.shared = True
     with _lock:
         _connections.pop(connection, None)
         while len(_connections) >= _MOST:
