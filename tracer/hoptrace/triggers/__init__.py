@@ -101,6 +101,37 @@ def _is_cognito(event: Shape) -> bool:
     return event.text("eventType") == "SyncTrigger" and event.text("identityPoolId") != ""
 
 
+def is_context_object(place: Shape) -> bool:
+    """Tell whether this is Step Functions' context object, or as much of it as says which execution this is."""
+    return place.is_object("StateMachine") and ":states:" in place.text("Execution", "Id")
+
+
+def _is_step_functions(event: Shape) -> bool:
+    # What a Parallel state ends with is an array of its branches' results.
+    places = (event,) if event.is_object() else _first(event)
+    return any(
+        is_context_object(place)
+        or place.text("_hoptrace", "via") == "states"
+        or any(is_context_object(value) for _, value in place.pairs())
+        for place in places
+    )
+
+
+def _is_pipes(event: Shape) -> bool:
+    return any(
+        member.text("eventSource") != ""
+        or is_event(member)
+        or (member.text("Type") == "Notification" and member.text("TopicArn") != "")
+        or any(member.has(key) for key in ("_hoptrace", "Records"))
+        for member in _first(event)
+    )
+
+
+def _first(event: Shape) -> "list[Shape]":
+    """The first ten members of an array; an empty list when this is none."""
+    return [] if event.is_object() else [event.get(index) for index in range(10)]
+
+
 def _is_iot(event: Shape) -> bool:
     kind = event.text("eventType")
     if kind in ("connected", "disconnected", "connect_failed", "subscribed", "unsubscribed"):
@@ -144,6 +175,8 @@ TRIGGERS: "tuple[tuple[str, Callable[[Shape], bool], str], ...]" = (
     ("api_gateway_rest", _is_payload_v1, "api_gateway_rest"),
     ("appsync", _is_appsync, "appsync"),
     ("cognito", _is_cognito, "cognito"),
+    ("step_functions", _is_step_functions, "step_functions"),
+    ("pipes", _is_pipes, "pipes"),
     ("iot", _is_iot, "iot"),
     ("scheduler", _is_scheduler, "scheduler"),
 )
@@ -168,11 +201,12 @@ def identify(event: object, context: object = None) -> Arrival:
 def _identify(event: Shape) -> Arrival:
     for name, fits, module in TRIGGERS:
         if fits(event):
-            return _reader(module)(event, name)
+            return reader(module)(event, name)
     return Arrival("other")
 
 
-def _reader(module: str) -> "Callable[[Shape, str], Arrival]":
+def reader(module: str) -> "Callable[[Shape, str], Arrival]":
+    """Import a trigger's module and return its `read`."""
     loaded = __import__(f"hoptrace.triggers.{module}", fromlist=("read",))
     read: Callable[[Shape, str], Arrival] = loaded.read
     return read

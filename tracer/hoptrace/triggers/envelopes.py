@@ -1,34 +1,70 @@
-"""Opens what lies in a message's text: an SNS notification, an EventBridge event, or one in the other.
+"""Opens what lies in a message's text, or as an object inside an event: whatever AWS may have wrapped there, nested.
 
 A queue that is subscribed to a topic gets the notification as its body, a topic that is a rule's target gets the event
-as its message, and both together nest. Only a text that shows the tell-tale keys is parsed, and for one invocation at
-most `_MOST_CHARACTERS` of it: the user's own code will parse the same text again, and should not wait twice for 6 MB.
+as its message, a destination gets the event of the function that failed, and all of that nests. What an envelope can
+be, the table `KINDS` says; each kind answers with a `Record`: the producer's context, the services that it came by, and
+what else is known of it. What is no kind of its own is read by the table of triggers, since it is an event of another
+function then.
+
+Only a text that shows a tell-tale key is parsed, for one invocation at most `_MOST_CHARACTERS` of it and `_DEEPEST`
+levels: the user's own code will parse the same text again, and should not wait twice for 6 MB.
 """
 
 import json
 
-from hoptrace.carriers.eventbridge import extract_event
-from hoptrace.carriers.reserved import RESERVED_KEY, SENT, extract_reserved
-from hoptrace.carriers.sns import extract_message
 from hoptrace.shape import Shape
-from hoptrace.spans.context import SpanContext
-from hoptrace.triggers.arrival import Hop, from_iso, from_ms, hop_since, is_coarse, is_event, last_of_arn
+from hoptrace.triggers.arrival import Arrival, Record, is_event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hoptrace.triggers.arrival import Hop
 
 _MOST_CHARACTERS = 2 * 1024 * 1024
+_DEEPEST = 8
+# Of the records of a batch that lies in a message, so many are linked to.
+_MOST_LINKS = 100
 _NOTHING = Shape(None)
+
+RESERVED_KEY = "_hoptrace"
+# AWS writes these near an envelope's beginning, or near its end where the user's own data comes first. Ours is
+# appended to the user's data, and found anywhere.
+_TELLING = (
+    '"detail-type"',
+    '"TopicArn"',
+    '"requestContext"',
+    '"Records"',
+    '"StateMachine"',
+    '"eventSource"',
+    '"s3:Test',
+)
+_MARGIN = 4_096
+
+UNREAD = "hoptrace.envelope.unread"
+"""The attribute of a record in which something looked like an envelope and was too large, or too deep, to be opened."""
 
 
 class Opener:
-    """Parses texts that look like envelopes, for one invocation, until its share of work is used up."""
+    """Parses texts that look like envelopes, for one invocation, until its share of work is used up.
 
-    __slots__ = ("left",)
+    `left` characters may still be parsed, `depth` envelopes are open just now; `unread` says that since it was last
+    asked (`refused`) one had to stay closed.
+    """
+
+    __slots__ = ("depth", "left", "unread")
 
     def __init__(self) -> None:
         self.left = _MOST_CHARACTERS
+        self.depth = 0
+        self.unread = False
 
-    def open(self, text: str) -> Shape:
-        """Return the envelope that `text` spells, or an empty shape."""
-        if len(text) > self.left or not _looks_like_envelope(text):
+    def open(self, text: str, sure: bool = False) -> Shape:
+        """Return the JSON that `text` spells, or an empty shape; `sure` says that it need not look like an envelope."""
+        if not (sure or _looks_like_envelope(text)):
+            return _NOTHING
+        if len(text) > self.left or self.depth >= _DEEPEST:
+            self.unread = True
             return _NOTHING
         self.left -= len(text)
         try:
@@ -36,11 +72,72 @@ class Opener:
         except (ValueError, RecursionError):
             return _NOTHING
 
+    def refused(self) -> bool:
+        """Tell whether an envelope stayed closed since the last time that this was asked."""
+        unread, self.unread = self.unread, False
+        return unread
+
 
 def _looks_like_envelope(text: str) -> bool:
-    if text[:1] != "{" and text.lstrip()[:1] != "{":
+    start = text[:64].lstrip()[:1]
+    if start != "{" and start != "[":
         return False
-    return '"detail-type"' in text or '"TopicArn"' in text or f'"{RESERVED_KEY}"' in text
+    head, tail = text[:_MARGIN], text[max(_MARGIN, len(text) - _MARGIN) :]
+    for key in _TELLING:
+        if key in head or key in tail:
+            return True
+    return f'"{RESERVED_KEY}"' in text
+
+
+def unwrap(text: str, opener: Opener, sure: bool = False) -> Record | None:
+    """Read what a message's text wraps; None when it is no envelope."""
+    document = opener.open(text, sure)
+    return None if document.raw is None else within(document, opener)
+
+
+def within(document: Shape, opener: Opener) -> Record | None:
+    """Read an object, or an array, as the first kind of envelope that it is; None when it is none."""
+    if opener.depth >= _DEEPEST:
+        opener.unread = True
+        return None
+    opener.depth += 1
+    try:
+        for fits, read in KINDS:
+            if fits(document):
+                found = read(document, opener)
+                if found is not None:
+                    return found
+        return None
+    finally:
+        opener.depth -= 1
+
+
+def origin(document: Shape, opener: Opener) -> Record | None:
+    """Read the event of a function that failed or is over: who woke that one also woke what came of it.
+
+    Its hops are left out. That function has drawn them, and when its own work began is not known here.
+    """
+    found = within(document, opener)
+    return None if found is None else _producer_only(found)
+
+
+def take(record: Record, inner: Record | None) -> "list[Hop | None]":
+    """Let `record` have what the envelope in it knows, as far as it has no context of its own; return the hops."""
+    if inner is None:
+        return []
+    if record.context is None and inner.context is not None:
+        record.context, record.carrier = inner.context, inner.carrier
+    record.root = inner.root or record.root
+    record.links += inner.links
+    record.pointers += inner.pointers
+    for key, value in inner.attributes.items():
+        # The message in hand is the outer one, whatever lies in it.
+        if key not in record.attributes and not key.startswith("messaging."):
+            record.attributes[key] = value
+    return [*inner.hops]
+
+
+# --- the kinds
 
 
 def is_notification(message: Shape) -> bool:
@@ -48,85 +145,103 @@ def is_notification(message: Shape) -> bool:
     return message.text("Type") == "Notification" and message.text("TopicArn") != ""
 
 
-def unwrap(text: str, opener: Opener) -> "tuple[SpanContext | None, list[Hop | None]]":
-    """Find the producer's context and the hops, the earliest first, in a message's text."""
-    message = opener.open(text)
-    if is_notification(message):
-        context, hops = unwrap_message(message, opener)
-        return context, [*hops, sns_hop(message)]
-    return _unwrap_event(message)
+def _notification(message: Shape, opener: Opener) -> Record:
+    from hoptrace.triggers.sns import message as read_message
+
+    return read_message(message, opener)
 
 
-def unwrap_message(message: Shape, opener: Opener) -> "tuple[SpanContext | None, list[Hop | None]]":
-    """Find what lies behind an SNS message: its own attributes first, then an event in its text."""
-    context = extract_message(message)
-    if context is not None:
-        return context, []
-    return _unwrap_event(opener.open(message.text("Message")))
+def _bus_event(event: Shape, opener: Opener) -> Record:
+    from hoptrace.triggers.eventbridge import record
+
+    return record(event, opener)
 
 
-def _unwrap_event(message: Shape) -> "tuple[SpanContext | None, list[Hop | None]]":
-    if is_event(message):
-        return extract_event(message), [eventbridge_hop(message)]
-    # A rule with an input path sends the detail alone.
-    return (extract_reserved(message) if message.has(RESERVED_KEY) else None), []
+def _is_test_event(document: Shape) -> bool:
+    return document.text("Event") == "s3:TestEvent" and document.text("Bucket") != ""
 
 
-def sns_hop(message: Shape) -> Hop | None:
-    """Make the hop of an SNS message, in Lambda's shape or a notification's, from when it was published."""
-    start = from_iso(message.text("Timestamp"))
-    if start is None:
-        return None
-    topic = last_of_arn(message.text("TopicArn"))
-    hop = hop_since(f"SNS {topic}".rstrip(), "aws.sns", start, {"messaging.system": "aws.sns"})
-    hop.attributes.update(
-        (key, value)
-        for key, value in (
-            ("messaging.destination.name", topic),
-            ("aws.sns.topic.arn", message.text("TopicArn")),
-            ("messaging.message.id", message.text("MessageId")),
-        )
-        if value
-    )
-    return hop
+def _test_event(document: Shape, _opener: Opener) -> Record:
+    """What S3 sends once to a queue or a topic that is to get a bucket's notifications: nobody's doing."""
+    return Record(attributes={"aws.s3.bucket": document.text("Bucket"), "hoptrace.s3.event": "s3:TestEvent"})
 
 
-def eventbridge_hop(event: Shape) -> Hop | None:
-    """Make the hop of an EventBridge event, from when it was put.
-
-    The reserved key has that to the millisecond, by the producer's clock; the event's own `time` has whole seconds,
-    which the hop's attribute `hoptrace.start.granularity` says.
-    A replayed event keeps the time of its first life, which says nothing about a wait: it has no hop.
-    """
-    if event.has("replay-name"):
-        return None
-    start = from_ms(event.number("detail", RESERVED_KEY, SENT))
-    exact = start is not None
-    if start is None:
-        start = from_iso(event.text("time"))
-    if start is None:
-        return None
-    name = f"EventBridge {event.text('detail-type')}"
-    attributes = {"messaging.system": "aws.eventbridge", **event_attributes(event)}
-    hop = (
-        Hop(name, "aws.eventbridge", start, None, attributes)
-        if exact
-        else hop_since(name, "aws.eventbridge", start, attributes)
-    )
-    if not exact and is_coarse(start):
-        hop.attributes["hoptrace.start.granularity"] = "1s"
-    return hop
+def _is_source_record(document: Shape) -> bool:
+    return document.text("eventSource") != "" and not document.is_object("records")
 
 
-def event_attributes(event: Shape) -> "dict[str, str | int | float | bool | list[str]]":
-    """Say which event it was."""
-    return {
-        key: value
-        for key, value in (
-            ("messaging.message.id", event.text("id")),
-            ("hoptrace.eventbridge.source", event.text("source")),
-            ("hoptrace.eventbridge.detail_type", event.text("detail-type")),
-            ("hoptrace.eventbridge.replay", event.text("replay-name")),
-        )
-        if value
-    }
+def _source_record(document: Shape, opener: Opener) -> Record | None:
+    """A single record of a queue or a stream, as a pipe hands it to its target."""
+    from hoptrace.triggers.pipes import record
+
+    return record(document, opener)
+
+
+# Triggers whose events services put into messages, so that the services they came by led here.
+_DELIVERED = frozenset(("s3", "destination", "scheduler", "step_functions", "pipes", "iot"))
+# Triggers whose readers open what lies in their events, and share the work with whoever opened those.
+_NESTING = frozenset(("sqs", "sns", "destination", "step_functions", "pipes"))
+
+
+def _is_any(_document: Shape) -> bool:
+    return True
+
+
+def _trigger(document: Shape, opener: Opener) -> Record | None:
+    """The event of a function: read by the table of triggers."""
+    from hoptrace.triggers import TRIGGERS, reader
+
+    for name, fits, module in TRIGGERS:
+        if fits(document):
+            read: Callable[..., Arrival] = reader(module)
+            arrival = read(document, name, opener) if name in _NESTING else read(document, name)
+            merged = _merged(arrival)
+            return merged if name in _DELIVERED else _producer_only(merged)
+    return None
+
+
+def _is_detail(document: Shape) -> bool:
+    return document.has(RESERVED_KEY)
+
+
+def _detail(document: Shape, _opener: Opener) -> Record:
+    """What a rule with an input path cuts out of an event, or a state machine's input."""
+    from hoptrace.carriers.reserved import extract_reserved
+
+    return Record(context=extract_reserved(document), carrier="traceparent")
+
+
+KINDS: "tuple[tuple[Callable[[Shape], bool], Callable[[Shape, Opener], Record | None]], ...]" = (
+    (is_notification, _notification),
+    (is_event, _bus_event),
+    (_is_test_event, _test_event),
+    (_is_source_record, _source_record),
+    (_is_any, _trigger),
+    (_is_detail, _detail),
+)
+"""Every kind of envelope: what it looks like, and what reads it. The first that fits and has an answer is it."""
+
+
+def _merged(arrival: Arrival) -> Record:
+    """Make one record of all that an event has: one producer when there is only one trace, else links to all."""
+    records = arrival.records
+    if len(records) == 1:
+        return records[0]
+    merged = Record()
+    producers = [record.context for record in records if record.context is not None]
+    if producers and len(producers) == len(records) and len({producer.trace_id for producer in producers}) == 1:
+        merged.context, merged.carrier = producers[0], records[0].carrier
+    else:
+        merged.links = [(producer, {}) for producer in producers[:_MOST_LINKS]]
+    for record in records[:_MOST_LINKS]:
+        merged.links += record.links
+        if record.context is None:
+            merged.pointers += record.pointers
+    return merged
+
+
+def _producer_only(found: Record) -> Record:
+    """What another function was woken by says who produced it, not what this one is woken by."""
+    found.hops = []
+    found.attributes = {}
+    return found

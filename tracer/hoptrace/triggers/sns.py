@@ -1,21 +1,23 @@
 """SNS: a published message, delivered to the function without a queue in between.
 
 Recognised by: `Records[0].EventSource` is `aws:sns`.
-Context: the message attributes; then an EventBridge event, or a bare detail with the reserved key, in the message.
-Hops: EventBridge where the message is an event, then SNS from `Timestamp`.
-Pointers: none.
+Context: the message attributes; then what the message wraps, to any depth. A dead letter of a Lambda function has that
+    function's producer.
+Hops: what the message wraps, then SNS from `Timestamp`.
+Pointers: those of what the message wraps, else the message id.
 """
 
+from hoptrace.carriers.sns import extract_message
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Arrival, Record, chain, last_of_arn
-from hoptrace.triggers.envelopes import Opener, sns_hop, unwrap_message
+from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso, hop_since, last_of_arn
+from hoptrace.triggers.envelopes import UNREAD, Opener, take, unwrap
 
 
-def read(event: Shape, name: str) -> Arrival:
-    """Read every message: its own attributes, then an EventBridge event in its text."""
-    opener = Opener()
+def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
+    """Read every message: its own attributes, then what its text wraps."""
+    opener = opener or Opener()
     arrival = Arrival(name, "pubsub")
-    arrival.records = [_record(member.get("Sns"), opener) for member in event.items("Records")]
+    arrival.records = [message(member.get("Sns"), opener) for member in event.items("Records")]
     arrival.attributes = dict(arrival.records[0].attributes)
     if len(arrival.records) > 1:
         arrival.attributes.pop("messaging.message.id", None)
@@ -23,20 +25,49 @@ def read(event: Shape, name: str) -> Arrival:
     return arrival
 
 
-def _record(message: Shape, opener: Opener) -> Record:
-    topic = last_of_arn(message.text("TopicArn"))
-    record = Record(message.text("MessageId"), f"process {topic}".rstrip())
-    record.attributes = {"messaging.system": "aws.sns", "messaging.operation.type": "process"}
-    record.attributes.update(
+def message(notification: Shape, opener: Opener) -> Record:
+    """Read one message, in Lambda's shape or as the notification that a queue gets."""
+    topic = last_of_arn(notification.text("TopicArn"))
+    found = Record(notification.text("MessageId"), f"process {topic}".rstrip())
+    found.attributes = {"messaging.system": "aws.sns", "messaging.operation.type": "process"}
+    found.attributes.update(
         (key, value)
         for key, value in (
             ("messaging.destination.name", topic),
-            ("aws.sns.topic.arn", message.text("TopicArn")),
-            ("messaging.message.id", record.item_id),
+            ("aws.sns.topic.arn", notification.text("TopicArn")),
+            ("messaging.message.id", found.item_id),
         )
         if value
     )
-    record.context, hops = unwrap_message(message, opener)
-    record.carrier = "traceparent" if record.context is not None else ""
-    record.hops = chain([*hops, sns_hop(message)])
-    return record
+    hop = _hop(notification, topic, found)
+    hops: list[Hop | None] = []
+    found.context = extract_message(notification)
+    found.carrier = "traceparent" if found.context is not None else ""
+    if found.context is None:
+        hops = _text(notification, found, opener)
+    found.hops = chain([*hops, hop])
+    if found.item_id and not found.pointers:
+        found.pointers.append(("aws.sns", found.item_id))
+    return found
+
+
+def _text(notification: Shape, found: Record, opener: Opener) -> "list[Hop | None]":
+    text, attributes = notification.text("Message"), notification.get("MessageAttributes")
+    inner = None
+    if attributes.raw:
+        from hoptrace.triggers.dead_letters import given_up
+
+        inner = given_up(text, lambda name: attributes.text(name, "Value"), opener)
+    hops = take(found, inner or unwrap(text, opener))
+    if opener.refused():
+        found.attributes[UNREAD] = True
+    return hops
+
+
+def _hop(notification: Shape, topic: str, found: Record) -> Hop | None:
+    """The time since it was published."""
+    start = from_iso(notification.text("Timestamp"))
+    if start is None:
+        return None
+    attributes = {key: value for key, value in found.attributes.items() if key != "messaging.operation.type"}
+    return hop_since(f"SNS {topic}".rstrip(), "aws.sns", start, attributes)

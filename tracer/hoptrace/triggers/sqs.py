@@ -1,25 +1,24 @@
 """SQS: a batch of messages, each with a producer, and maybe a topic or a bus, of its own.
 
 Recognised by: `Records[0].eventSource` is `aws:sqs`.
-Context: each record's own message attributes; then what its body wraps: an SNS notification, an EventBridge event, one
-    in the other, or a bare detail with the reserved key; then `AWSTraceHeader` when it says `Sampled=1` (else only its
-    trace id is joined).
+Context: each record's own message attributes; then what its body wraps, to any depth; then `AWSTraceHeader` when it
+    says `Sampled=1` (else only its trace id is joined). A dead letter of a Lambda function has that function's producer.
 Hops: what the body wraps, then SQS from `SentTimestamp`; a redelivery is one more, from the first receipt.
-Pointers: the message id.
+Pointers: those of what the body wraps, else the message id.
 """
 
 from hoptrace.carriers.sqs import extract_attributes, extract_trace_header, extract_trace_header_root
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_ms, last_of_arn
-from hoptrace.triggers.envelopes import Opener, unwrap
+from hoptrace.triggers.envelopes import UNREAD, Opener, take, unwrap
 
 
-def read(event: Shape, name: str) -> Arrival:
+def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     """Read every message: its own attributes, then what its body wraps, then the trace header."""
-    opener = Opener()
+    opener = opener or Opener()
     messages = event.items("Records")
     arrival = Arrival(name, "pubsub", partial_failures=True)
-    arrival.records = [_record(message, opener) for message in messages]
+    arrival.records = [record(message, opener) for message in messages]
     arrival.attributes = {
         "messaging.system": "aws_sqs",
         "messaging.operation.type": "process",
@@ -34,39 +33,64 @@ def read(event: Shape, name: str) -> Arrival:
     return arrival
 
 
-def _record(message: Shape, opener: Opener) -> Record:
+def record(message: Shape, opener: Opener) -> Record:
+    """Read one message, of a batch of Lambda's or of a pipe."""
     queue = last_of_arn(message.text("eventSourceARN"))
-    record = Record(message.text("messageId"), f"process {queue}".rstrip())
-    record.attributes = {"messaging.system": "aws_sqs", "messaging.operation.type": "process"}
+    found = Record(message.text("messageId"), f"process {queue}".rstrip())
+    found.attributes = {"messaging.system": "aws_sqs", "messaging.operation.type": "process"}
     if queue:
-        record.attributes["messaging.destination.name"] = queue
-    if record.item_id:
-        record.attributes["messaging.message.id"] = record.item_id
+        found.attributes["messaging.destination.name"] = queue
+    if found.item_id:
+        found.attributes["messaging.message.id"] = found.item_id
     count = message.number("attributes", "ApproximateReceiveCount")
     if count is not None:
-        record.attributes["hoptrace.sqs.receive_count"] = int(count)
+        found.attributes["hoptrace.sqs.receive_count"] = int(count)
+    _dead_letter(message, found)
 
     hops: list[Hop | None] = []
-    record.context, record.carrier = extract_attributes(message), "traceparent"
-    if record.context is None:
-        record.context, hops = unwrap(message.text("body"), opener)
-    if record.context is None:
-        record.context, record.carrier = extract_trace_header(message), "xray"
-    if record.context is None:
-        record.carrier = ""
-        record.root = extract_trace_header_root(message)
-    record.hops = chain([*hops, *_hops(message, queue, record)])
-    if record.item_id:
-        record.pointers.append(("aws_sqs", record.item_id))
-    return record
+    found.context, found.carrier = extract_attributes(message), "traceparent"
+    if found.context is None:
+        hops = _body(message, found, opener)
+    if found.context is None:
+        found.context, found.carrier = extract_trace_header(message), "xray"
+    if found.context is None:
+        found.carrier = ""
+        found.root = found.root or extract_trace_header_root(message)
+    found.hops = chain([*hops, *_hops(message, queue, found)])
+    if found.item_id and not found.pointers:
+        found.pointers.append(("aws_sqs", found.item_id))
+    return found
 
 
-def _hops(message: Shape, queue: str, record: Record) -> list[Hop]:
+def _body(message: Shape, found: Record, opener: Opener) -> "list[Hop | None]":
+    """What the body wraps; a body that a service gave up on is what its target was to get."""
+    text, attributes = message.text("body"), message.get("messageAttributes")
+    inner = None
+    if attributes.raw:
+        from hoptrace.triggers.dead_letters import given_up
+
+        inner = given_up(text, lambda name: attributes.text(name, "stringValue"), opener)
+    hops = take(found, inner or unwrap(text, opener))
+    if opener.refused():
+        found.attributes[UNREAD] = True
+    return hops
+
+
+def _dead_letter(message: Shape, found: Record) -> None:
+    """Where the queue's redrive policy took it from; in that queue again, it was moved back."""
+    source = message.text("attributes", "DeadLetterQueueSourceArn")
+    if source:
+        found.attributes["hoptrace.sqs.dead_letter_source"] = source
+        if source == message.text("eventSourceARN"):
+            found.attributes["hoptrace.sqs.redriven"] = True
+
+
+def _hops(message: Shape, queue: str, found: Record) -> list[Hop]:
     """The stay in the queue; when it was received before, the time since then is a hop of its own."""
-    start = record.since_ns = from_ms(message.number("attributes", "SentTimestamp"))
+    start = found.since_ns = from_ms(message.number("attributes", "SentTimestamp"))
     if start is None:
         return []
-    attributes = {key: value for key, value in record.attributes.items() if key != "messaging.operation.type"}
+    attributes = {key: value for key, value in found.attributes.items() if key != "messaging.operation.type"}
     hops = [Hop(f"SQS {queue}".rstrip(), "aws_sqs", start, None, attributes)]
     first = from_ms(message.number("attributes", "ApproximateFirstReceiveTimestamp"))
     if first is not None:
