@@ -4,7 +4,8 @@
   guide, "Amazon SQS message quotas"; API reference, SendMessageBatch, `BatchRequestTooLong`. Name, type and value
   count: "Amazon SQS message metadata".
 - The request's tracing header becomes the AWSTraceHeader of every message that brings none, which counts in neither
-  quota: X-Ray developer guide, "Amazon SQS and AWS X-Ray".
+  quota: X-Ray developer guide, "Amazon SQS and AWS X-Ray". Emulators forget what an entry of a batch brings of these,
+  so such an entry is sent by itself.
 - An event that a bus put into a queue has the trace header that it was put with: EventBridge user guide, "Amazon
   EventBridge integration with AWS X-Ray".
 - A message with more attributes can only be a topic's raw delivery, and those are discarded: SNS developer guide,
@@ -85,20 +86,41 @@ def _batch(request: Request, send: Send) -> Answer:
     if size > MOST_BYTES:
         told = f"Batch requests cannot be longer than {MOST_BYTES} bytes. You have sent {size} bytes."
         return refuse(_TOO_LONG[0], told, _TOO_LONG[1])
-    good, failed = [], []
-    for entry in entries:
+    plain, sent, failed = [], [], []
+    for entry in (_traced(entry, request.trace_header) for entry in entries):
         refused = _refusal(entry)
         if refused:
-            failed.append({"Id": entry.get("Id"), "SenderFault": True, "Code": _INVALID[1], "Message": refused})
+            failed.append(_failure(entry, _INVALID[1], refused))
+        elif not entry.get("MessageSystemAttributes"):
+            plain.append(entry)
         else:
-            good.append(_traced(entry, request.trace_header))
-    if failed and not good:
-        return Answer(200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps({"Failed": failed}).encode())
-    answer = send(request.with_json({**batch, "Entries": good}))
-    if not failed or answer.status != 200:
-        return answer
+            alone = send(_alone(request, batch, entry))
+            told = json.loads(alone.body)
+            if alone.status == 200:
+                sent.append({"Id": entry.get("Id"), **told})
+            else:
+                failed.append(_failure(entry, str(told.get("__type")).rpartition("#")[2], str(told.get("message"))))
+    answer = Answer(200, {"Content-Type": "application/x-amz-json-1.0"}, b"{}")
+    if plain or not entries:
+        answer = send(request.with_json({**batch, "Entries": plain}))
+        if answer.status != 200:
+            return answer
     document = json.loads(answer.body)
-    return answer.with_json({**document, "Failed": [*document.get("Failed", []), *failed]})
+    sent += document.get("Successful", [])
+    failed += document.get("Failed", [])
+    return answer.with_json({**document, "Successful": sent, "Failed": failed})
+
+
+def _alone(request: Request, batch: dict[str, Any], entry: dict[str, Any]) -> Request:
+    headers = {**request.headers, "x-amz-target": "AmazonSQS.SendMessage"}
+    message = {name: value for name, value in entry.items() if name != "Id"}
+    return Request(request.method, request.path, headers, request.body).with_json(
+        {"QueueUrl": batch.get("QueueUrl"), **message}
+    )
+
+
+def _failure(entry: dict[str, Any], code: str, message: str) -> dict[str, Any]:
+    return {"Id": entry.get("Id"), "SenderFault": True, "Code": code, "Message": message}
 
 
 def _refusal(message: dict[str, Any]) -> str:

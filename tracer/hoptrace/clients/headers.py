@@ -9,6 +9,7 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 from ..guard import guard
+from ..propagation import aws_headers
 from ..settings import settings, trace_header
 from ..spans import current_span
 from ..spans.context import format_xray
@@ -42,7 +43,7 @@ def _add(params: Any, model: Any = None, **_others: Any) -> None:
     with guard("clients.headers"):
         span = current_span()
         headers = params["headers"]
-        if span is None or not span.recording or HEADER in headers:
+        if span is None or not span.recording or HEADER in headers or not aws_headers():
             return
         if model is not None and model.service_model.service_name in settings().inject_disabled:
             return

@@ -1,0 +1,133 @@
+"""What is sent arrives with the sender's context, and is what was sent; whatever may not be traced is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hoptrace.pointers import derive
+from hoptrace.spans import Span
+from hoptrace.triggers import identify
+from hoptrace.triggers.arrival import Record
+from tests.contract.lab import Lab, Sent, call, in_lambda, on_the_wire, traced
+from tests.contract.table import WAYS
+from tests.contract.ways import CONTEXT, LOST, NOTHING, POINTER, REFUSED, ROOT, Message, Way, attributes
+
+each_way = pytest.mark.parametrize("kind", WAYS, ids=lambda kind: kind.__name__)
+
+
+def settings_of(kind: type[Way]) -> dict[str, str]:
+    return {"HOPTRACE_INJECT_ENABLED": kind.service} if kind.opt_in else {}
+
+
+def arrived(way: Way, count: int) -> list[tuple[Message, Record]]:
+    """Each thing that the function got, and what hoptrace makes of it."""
+    found: list[tuple[Message, Record]] = []
+    for event in way.events(count):
+        found += zip(way.read(event), identify(event).records, strict=True)
+    return found
+
+
+def meeting(span: Span, record: Record) -> str:
+    """How both ends find each other."""
+    context = record.context
+    if context is not None and (context.trace_id, context.span_id) == (span.context.trace_id, span.context.span_id):
+        return CONTEXT
+    assert context is None, f"a context that nobody sent: {context}"
+    if record.root == span.context.trace_id:
+        return ROOT
+    theirs = {(one.trace_id, one.span_id) for one in map(derive, record.pointers)}
+    if theirs & {(link.context.trace_id, link.context.span_id) for link in span.links}:
+        return POINTER
+    return NOTHING
+
+
+def check(way: Way, sent: list[tuple[Message, Sent]]) -> None:
+    """Every message that AWS takes arrives once, as it was sent, and knows its sender."""
+    waiting = []
+    for message, done in sent:
+        wanted = way.joined(message)
+        assert done.refused == (wanted == REFUSED), done.error or done.answer
+        if wanted not in (REFUSED, LOST):
+            waiting.append((way.received(message), done.span, wanted))
+    for content, record in arrived(way, len(waiting)):
+        fitting = [one for one in waiting if one[0] == content]
+        assert fitting, f"nobody sent {content}"
+        waiting.remove(fitting[0])
+        assert meeting(fitting[0][1], record) == fitting[0][2], content
+    assert not waiting
+    assert way.quiet(0.05), "something arrived that was not sent"
+
+
+@each_way
+def test_each_message_arrives_as_it_was_sent_and_with_its_senders_context(kind: type[Way], lab: Lab) -> None:
+    way: Way = lab.way(kind)
+    client = lab.client(kind.service)
+    count = 12 if kind.attributed else len(kind.bodies)
+    sent = []
+    with traced(settings_of(kind)) as recorder:
+        for number in range(count):
+            body = kind.bodies[number % len(kind.bodies)]
+            message = Message(body, attributes(kind, number))
+            sent.append((message, call(client, kind.operation, way.params([message]), recorder)))
+    check(way, sent)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WAYS if kind.attributed], ids=lambda kind: kind.__name__)
+def test_what_is_no_json_is_sent_as_it_is_with_a_context_beside_it(kind: type[Way], lab: Lab) -> None:
+    way: Way = lab.way(kind)
+    client = lab.client(kind.service)
+    with traced(settings_of(kind)) as recorder:
+        messages = [Message(body) for body in kind.bodies]
+        sent = [(one, call(client, kind.operation, way.params([one]), recorder)) for one in messages]
+    check(way, sent)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WAYS if kind.most > 1], ids=lambda kind: kind.__name__)
+def test_every_size_of_a_batch_carries_the_context_in_each_of_its_messages(kind: type[Way], lab: Lab) -> None:
+    way: Way = lab.way(kind)
+    client = lab.client(kind.service)
+    sent: list[tuple[Message, Sent]] = []
+    with traced(settings_of(kind)) as recorder:
+        for size in range(1, 11):
+            numbers = range(len(sent), len(sent) + size)
+            batch = [Message(way.numbered(number), attributes(kind, number % 10)) for number in numbers]
+            done = call(client, kind.operation, way.params(batch), recorder)
+            sent += [(message, done) for message in batch]
+    check(way, sent)
+
+
+def without(kind: type[Way]) -> list[dict[str, str]]:
+    enabled = {"HOPTRACE_INJECT_ENABLED": kind.service}
+    found = [{"OTEL_PROPAGATORS": "none", **enabled}, {"HOPTRACE_INJECT_DISABLED": kind.service, **enabled}]
+    return found
+
+
+@each_way
+def test_with_no_format_or_the_service_switched_off_the_wire_is_as_without_us(kind: type[Way], lab: Lab) -> None:
+    way: Way = lab.way(kind)
+    message = Message(kind.bodies[0], attributes(kind, 2))
+    # An address where nobody listens to what was sent twice: the messages themselves are not looked at here.
+    params = way.params([message])
+    with in_lambda():
+        alone = on_the_wire(lab.client(kind.service), kind.operation, params)
+    with traced(settings_of(kind)):
+        assert on_the_wire(lab.client(kind.service), kind.operation, params) != alone
+    for environ in without(kind):
+        with traced(environ):
+            assert on_the_wire(lab.client(kind.service), kind.operation, params) == alone, environ
+    way.events(4)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WAYS if kind.opt_in], ids=lambda kind: kind.__name__)
+def test_the_users_data_is_left_alone_until_asked_for(kind: type[Way], lab: Lab) -> None:
+    way: Way = lab.way(kind)
+    message = Message(kind.bodies[0])
+    with in_lambda():
+        alone = on_the_wire(lab.client(kind.service), kind.operation, way.params([message]))
+    with traced():
+        ours: Any = on_the_wire(lab.client(kind.service), kind.operation, way.params([message]))
+    assert ours[3] == alone[3]
+    assert {**ours[2], "x-amzn-trace-id": ""} == {**alone[2], "x-amzn-trace-id": ""}
+    way.events(2)
