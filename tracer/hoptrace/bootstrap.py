@@ -20,6 +20,7 @@ def calling(
     begin: Callable[[tuple[Any, ...], dict[str, Any]], Any],
     succeed: Callable[[Any, Any], None],
     fail: Callable[[Any, BaseException], None],
+    answer: Callable[[Any, Any], Any],
 ) -> Handler:
     """A handler that calls the user's, with one invocation recorded around it.
 
@@ -27,6 +28,8 @@ def calling(
         begin: gets the call's arguments before it; its answer goes to the other two.
         succeed: gets that answer and the result.
         fail: gets that answer and the exception, which then passes on, `BaseException`s too.
+        answer: gets what `succeed` got; what it returns is returned, which is the very result but for authorizers that
+            are to carry a context.
     """
 
     def handler(*arguments: Any, **named: Any) -> Any:
@@ -38,7 +41,7 @@ def calling(
             fail(invocation, error)
             raise
         succeed(invocation, result)
-        return result
+        return answer(invocation, result)
 
     return handler
 

@@ -177,7 +177,8 @@ def traced(handler: _Handler) -> _Handler:
         return handler
     invocations = found.invocations
     invocations.ready()
-    wrapped: Any = bootstrap.calling(handler, invocations.begin, invocations.succeed, invocations.fail)
+    begin, succeed, fail = invocations.begin, invocations.succeed, invocations.fail
+    wrapped: Any = bootstrap.calling(handler, begin, succeed, fail, invocations.answer)
     if not isinstance(handler, type) and not hasattr(handler, "__code__") and not hasattr(handler, "__func__"):
         wrapped = bootstrap.Traced(handler, wrapped)
         object.__setattr__(wrapped, _MARK, wrapped)

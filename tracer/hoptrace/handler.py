@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+AUTHORIZER = "authorizer"
+"""The trigger, and the name by which its answers are switched on."""
+
 _TOGETHER = 100
 """Hop spans that go into one write."""
 
@@ -140,6 +143,16 @@ class Invocations:
                 span.set_status(ERROR, message)
             invocation.span.record_exception(error)
         self._ended(invocation, "error")
+
+    def answer(self, invocation: Invocation | None, result: Any) -> Any:
+        """The result to return: the very object, but for an authorizer whose answer is to carry its span (opt-in)."""
+        enabled = AUTHORIZER in self._settings.inject_enabled
+        if enabled and invocation is not None and invocation.arrival.name == AUTHORIZER:
+            with guard("handler.answer"):
+                from .carriers.authorizer import inject_answer
+
+                return inject_answer(result, invocation.span.context)
+        return result
 
     def settle(self) -> None:
         """The runtime client asks for the next event: what the handler returned has been taken."""

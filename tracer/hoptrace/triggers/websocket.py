@@ -71,7 +71,7 @@ def hops_of(context: Shape) -> list[Hop]:
 
 
 def _opened(connection: str, record: Record) -> None:
-    """Remember who opened it. What follows elsewhere, where nobody remembers, points at the connection, so this must."""
+    """Remember who opened it. What follows elsewhere, where nobody does, points at the connection, and so must this."""
     if record.context is None:
         return
     record.shared = True
