@@ -8,7 +8,11 @@ import pytest
 from botocore.config import Config
 
 from hoptrace import clients, testing
+from tests.clients.libraries import there
 from tests.support import moto
+
+# What tests one library runs where it is installed; `test_clients_versions.py` says which versions.
+collect_ignore = [f"test_clients_{name}.py" for name in ("httpx", "aiohttp", "aiobotocore") if not there(name)]
 
 REGION = "eu-west-1"
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import threading
+import time
 
 
 class Server:
@@ -42,6 +43,8 @@ def _answer(server, path, query, headers, body):
     if words[0] == "flaky":  # /flaky/503/2: twice, then 200
         earlier = sum(1 for _, seen, _ in server.seen if seen.startswith("/flaky")) - 1
         return (int(words[1]) if earlier < int(words[2]) else 200), {}, b"hello"
+    if words[0] == "slow":  # /slow/0.5: after half a second
+        time.sleep(float(words[1]))
     if words[0] == "digest" and "authorization" not in headers:
         return 401, {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'}, b""
     return 200, {}, body or b"hello"

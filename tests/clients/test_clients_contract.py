@@ -6,17 +6,12 @@ import sys
 import threading
 from importlib import import_module
 
-import botocore.exceptions
 import pytest
-import requests
-import urllib3
-import urllib3.connectionpool
-from botocore.config import Config
 
 from hoptrace import clients, guard, spans, testing
 from hoptrace.spans import start_span
 from tests.clients import http_server
-from tests.clients.conftest import session
+from tests.clients.libraries import HERE, PACKAGES, ROWS
 
 
 @pytest.fixture(scope="module")
@@ -33,53 +28,37 @@ def nobody():
         yield f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
-def call_botocore(url):
-    config = Config(retries={"max_attempts": 0}, connect_timeout=2)
-    return (
-        session()
-        .client("sts", endpoint_url=url, config=config)
-        .get_caller_identity()["ResponseMetadata"]["HTTPStatusCode"]
-    )
+@pytest.fixture(params=HERE)
+def row(request):
+    return ROWS[request.param]
 
 
-def call_requests(url):
-    return requests.get(f"{url}/?a=b", timeout=5).status_code
+@pytest.fixture(autouse=True)
+def its_module(request):
+    if "row" in request.fixturenames:
+        import_module(request.getfixturevalue("row").module)
 
 
-def call_pool(url):
-    with urllib3.connectionpool.connection_from_url(url, retries=False) as pool:
-        return pool.urlopen("GET", "/?a=b").status
-
-
-def call_manager(url):
-    with urllib3.PoolManager(retries=False) as manager:
-        return manager.request("GET", f"{url}/?a=b").status
-
-
-# One for each row of `clients.WATCHED`: how it is called, its place, and the error of an address where nobody is.
-ROWS = {
-    "botocore.client": (call_botocore, "BaseClient", "_make_api_call", botocore.exceptions.EndpointConnectionError),
-    "requests.sessions": (call_requests, "Session", "send", requests.ConnectionError),
-    "urllib3.connectionpool": (call_pool, "HTTPConnectionPool", "urlopen", urllib3.exceptions.NewConnectionError),
-    "urllib3.poolmanager": (call_manager, "PoolManager", "urlopen", urllib3.exceptions.NewConnectionError),
+# They record no call: the exporters' row changes how they wait for the collector, and what aiobotocore's sessions send
+# belongs to a call that has its span.
+NO_CALLS = {
+    "opentelemetry.exporter.otlp.proto.http",
+    "opentelemetry.exporter.otlp.json.http",
+    "aiobotocore.httpsession",
+    "aiobotocore.httpxsession",
 }
 
 
-@pytest.fixture(params=ROWS)
-def row(request):
-    return request.param
-
-
-def test_every_row_of_the_table_is_called_here():
-    # The exporters' row changes how they wait for the collector; it records no call.
-    assert set(ROWS) == {name for name, ours in clients.WATCHED if ours != "hoptrace.clients.otlp_exporter"}
+def test_every_row_of_the_table_is_called_here_or_with_its_package():
+    assert {row.module for row in ROWS.values()} | NO_CALLS >= {
+        name for name, _ in clients.WATCHED if "powertools" not in name
+    }
 
 
 def test_a_call_is_one_client_span_below_the_one_that_is_current(row, server, recorded):
-    call = ROWS[row][0]
     outer = start_span("outer")
     token = spans.activate(outer)
-    assert call(server.url) == 200
+    assert row.call(server.url) == 200
     spans.restore(token)
     (span,) = recorded.spans
     assert span.kind == spans.CLIENT
@@ -92,13 +71,15 @@ def test_a_call_is_one_client_span_below_the_one_that_is_current(row, server, re
 
 
 def test_an_error_is_the_librarys_own_and_on_the_span(row, nobody, recorded):
-    call, _, _, kind = ROWS[row]
+    kind = row.error()
     with pytest.raises(kind) as caught:
-        call(nobody)
+        row.call(nobody)
     assert spans.current_span() is None
     (span,) = recorded.spans
     assert span.status[0] == spans.ERROR
-    assert span.attributes["error.type"] == f"{kind.__module__}.{kind.__qualname__}"
+    kind = type(caught.value)
+    named = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    assert span.attributes["error.type"] == named
     (event,) = span.events
     assert event.attributes["exception.type"] == span.attributes["error.type"]
     assert caught.value.__traceback__ is not None
@@ -108,15 +89,14 @@ def test_an_error_from_below_is_the_same_object_with_the_same_context(row, serve
     class Odd(BaseException):
         """No `Exception`: the user's own way of stopping."""
 
-    call = ROWS[row][0]
     odd = Odd("stop")
 
     def explode(*_, **__):
         raise odd
 
-    monkeypatch.setattr("urllib3.connection.HTTPConnection.connect", explode)
+    monkeypatch.setattr(row.below, explode)
     with pytest.raises(Odd) as caught:
-        call(server.url)
+        row.call(server.url)
     assert caught.value is odd
     assert odd.__context__ is None
     assert odd.__cause__ is None
@@ -124,25 +104,23 @@ def test_an_error_from_below_is_the_same_object_with_the_same_context(row, serve
 
 
 def test_when_ours_breaks_the_call_goes_on_and_one_line_says_so(row, server, recorded, monkeypatch, capfd):
-    call = ROWS[row][0]
-    ours = import_module(dict(clients.WATCHED)[row])
+    ours = dict(clients.WATCHED)[row.module]
     monkeypatch.setattr(guard, "LOUD", False)
 
     def broken(*_, **__):
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(ours, "Call" if row.startswith("botocore") else "begin", broken)
+    monkeypatch.setattr("hoptrace.clients.http.begin" if row.lazy else f"{ours}.{row.entry}", broken)
     before = sum(guard.errors.values())
-    assert call(server.url) == 200
+    assert row.call(server.url) == 200
     assert sum(guard.errors.values()) > before
     capfd.readouterr()
-    # requests' own patch is what broke; urllib3's below it works on.
-    assert len(recorded.spans) == (1 if row == "requests.sessions" else 0)
+    # Only that library's patch is what broke; that of a layer below it works on.
+    assert len(recorded.spans) == (1 if row.above else 0)
 
 
 def test_taken_back_it_is_the_librarys_own_method_again(row, server):
-    call, owner, name, _ = ROWS[row]
-    kind = getattr(sys.modules[row], owner)
+    kind, name = getattr(sys.modules[row.module], row.owner), row.method
     with testing.recorder() as recorder:
         clients.uninstall()
         own = kind.__dict__[name]
@@ -152,16 +130,15 @@ def test_taken_back_it_is_the_librarys_own_method_again(row, server):
         assert (ours.__name__, ours.__doc__, ours.__wrapped__) == (own.__name__, own.__doc__, own)
         clients.uninstall()
         assert kind.__dict__[name] is own
-        call(server.url)
+        row.call(server.url)
         assert recorder.spans == []
         clients.install()
-        call(server.url)
+        row.call(server.url)
         assert len(recorder.spans) == 1
 
 
 def test_calls_from_threads_are_each_their_own_span(row, server, recorded):
-    call = ROWS[row][0]
-    threads = [threading.Thread(target=call, args=(server.url,)) for _ in range(8)]
+    threads = [threading.Thread(target=row.call, args=(server.url,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -170,6 +147,8 @@ def test_calls_from_threads_are_each_their_own_span(row, server, recorded):
     assert len({span.context.span_id for span in recorded.spans}) == 8
     assert {span.parent_id for span in recorded.spans} == {""}
 
+
+WARNINGS = "default" if PACKAGES else "error"  # old versions on a newer Python have some of their own
 
 ORDERS = {
     "we first": "import hoptrace.clients as c; c.install(); import {module}",
@@ -186,16 +165,17 @@ ORDERS = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_in_whatever_order_it_is_imported_it_is_patched_once(row, order):
-    _, owner, name, _ = ROWS[row]
-    code = ORDERS[order].format(module=row, owner=owner, package=row.partition(".")[0])
+    module, owner = row.module, row.owner
+    code = f"import sys; sys.path[:0] = {PACKAGES!r}\n"
+    code += ORDERS[order].format(module=module, owner=owner, package=module.partition(".")[0])
     code += f"""
-import {row}, sys
+import {module}, sys
 from hoptrace.guard import errors
-method, layers = getattr(sys.modules['{row}'], '{owner}').{name}, 0
+method, layers = getattr(sys.modules['{module}'], '{owner}').{row.method}, 0
 while method is not None:
     layers += '/hoptrace/clients/' in method.__code__.co_filename
     method = getattr(method, '__wrapped__', None)
 print(layers, errors)
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-W", WARNINGS, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("1 {}\n", "")

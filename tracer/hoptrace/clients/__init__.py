@@ -12,9 +12,16 @@ from .imports import Watch
 
 WATCHED: tuple[tuple[str, str], ...] = (
     ("botocore.client", "hoptrace.clients.botocore"),
+    ("aiobotocore.client", "hoptrace.clients.aiobotocore"),
+    ("aiobotocore.httpsession", "hoptrace.clients.aiobotocore"),
+    ("aiobotocore.httpxsession", "hoptrace.clients.aiobotocore"),
     ("requests.sessions", "hoptrace.clients.requests"),
     ("urllib3.connectionpool", "hoptrace.clients.urllib3"),
     ("urllib3.poolmanager", "hoptrace.clients.urllib3"),
+    ("httpx", "hoptrace.clients.httpx"),
+    ("aiohttp.client", "hoptrace.clients.aiohttp"),
+    ("urllib.request", "hoptrace.clients.urllib_request"),
+    ("http.client", "hoptrace.clients.http_client"),
     ("opentelemetry.exporter.otlp.proto.http", "hoptrace.clients.otlp_exporter"),
     ("opentelemetry.exporter.otlp.json.http", "hoptrace.clients.otlp_exporter"),
 )

@@ -9,7 +9,7 @@ on, counts, and makes nothing of its own.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar, Token
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from ..guard import guard
 from ..settings import settings
 from ..spans import CLIENT, ERROR, Span, activate, restore, start_span
 from ..spans.exceptions import exception_attributes, exception_message, exception_type
+from .plumbing import is_plumbing
 from .urls import scrubbed, without_secrets
 
 _PORTS = {"http": 80, "https": 443}
@@ -26,6 +27,7 @@ _VERSIONS = {9: "0.9", 10: "1.0", 11: "1.1", 20: "2", 30: "3"}
 _WHOLE = 1 << 20  # characters of an error's text that are looked through before it is cut to its limit
 
 _current: "ContextVar[Exchange | None]" = ContextVar("hoptrace.exchange", default=None)
+_quiet: ContextVar[bool] = ContextVar("hoptrace.quiet", default=False)
 
 
 class Exchange:
@@ -33,34 +35,51 @@ class Exchange:
 
     Attributes:
         owner: what the user's code called: a session, a pool manager, a pool.
+        wire: what a patched layer that is called meanwhile is. `None`: a part of this call, which puts the header on
+            and counts. `True`: a part of which all has been done (it is called by a transport). `False`: a call of
+            its own (by a hook of the user's).
     """
 
-    __slots__ = ("_attempts", "_before", "_queries", "_token", "owner", "span")
+    __slots__ = ("_attempts", "_before", "_queries", "_token", "owner", "span", "wire")
 
-    def __init__(self, owner: object, method: str, url: str) -> None:
+    def __init__(self, owner: object, method: str, url: str, *, current: bool, wire: bool | None) -> None:
         self.owner = owner
+        self.wire = wire
         self._attempts = 0
         self._queries: tuple[str, ...] = ()
         self._note_query(url)
         name, attributes = _described(method, url)
         self.span: Span = start_span(name, CLIENT, attributes)
-        self._token = activate(self.span)
-        self._before: Token[Exchange | None] = _current.set(self)
+        self._token: Token[Span | None] | None = None
+        self._before: Token[Exchange | None] | None = None
+        if current:
+            self._token = activate(self.span)
+            self._before = _current.set(self)
 
     def attempt(self, url: str, headers: Any) -> Any:
         """Note that a request goes out; the headers to send: a copy with the context, or the very same object."""
-        self._attempts += 1
-        self._note_query(url)
-        if "http" in settings().inject_disabled or not hasattr(headers, "keys"):
+        if not hasattr(headers, "keys"):
+            self.sent(url, ("traceparent",))
             return headers
-        names = {_lower(name) for name in headers.keys()}  # noqa: SIM118  not every mapping here iterates over its keys
-        ours = inject_headers(names, self.span.context)
+        ours = self.sent(url, headers.keys())
         if not ours:
             return headers
         copied = headers.copy() if hasattr(headers, "copy") else dict(headers)
         for name, value in ours.items():
             copied[name] = value
         return copied
+
+    def sent(self, url: str, names: Collection[Any]) -> dict[str, str]:
+        """Note that a request goes out; the headers to add to those that it has (`names`)."""
+        self._attempts += 1
+        self._note_query(url)
+        if "http" in settings().inject_disabled:
+            return {}
+        return inject_headers({_lower(name) for name in names}, self.span.context)
+
+    def resent(self, times: int) -> None:
+        """Note requests that the library tells of only when it is through."""
+        self._attempts += times
 
     def answered(self, status: object, version: object) -> None:
         """End with an answer; `version` as `http.client` has it, such as 11."""
@@ -76,15 +95,22 @@ class Exchange:
         finally:
             self._end()
 
-    def failed(self, error: BaseException) -> None:
-        """End with the exception on its way to the user."""
+    def unanswered(self) -> None:
+        """End a request whose answer nobody asked for."""
+        self._leave()
+        self._end()
+
+    def failed(self, error: BaseException, status: object = None) -> None:
+        """End with the exception on its way to the user; `status` when it stands for an answer."""
         self._leave()
         try:
             keep, limit = settings().http_query_keep, settings().attribute_length_limit
             told = exception_attributes(error, _WHOLE)
             for key, value in told.items():
                 told[key] = scrubbed(str(value), self._queries, keep=keep)[-limit:]
-            self.span.set_attribute("error.type", exception_type(error))
+            answer = int(status) if isinstance(status, int) and status else 0
+            self.span.set_attribute("http.response.status_code", answer or None)
+            self.span.set_attribute("error.type", str(answer) if answer >= 400 else exception_type(error))
             self.span.add_event("exception", told)
             self.span.set_status(ERROR, scrubbed(exception_message(error), self._queries, keep=keep))
         finally:
@@ -97,6 +123,8 @@ class Exchange:
             self._queries += (query,)
 
     def _leave(self) -> None:
+        if self._token is None or self._before is None:
+            return
         restore(self._token)
         try:
             _current.reset(self._before)
@@ -110,29 +138,86 @@ class Exchange:
 
 
 def current() -> Exchange | None:
-    """The exchange that this code works for, or `None`."""
-    return _current.get()
+    """The exchange that a layer called here is a part of, or `None` when such a call is one of its own."""
+    found = _current.get()
+    # One that has ended was inherited by a task or a thread that a hook of the user's started.
+    return None if found is None or found.wire is False or not found.span.recording else found
 
 
-def begin(owner: object, method: object, url: object) -> Exchange | None:
-    """A call begins; `None` when there is nothing to record, because OpenTelemetry's own exporter makes it."""
-    if _suppressed():
+def sending(owner: object) -> Exchange | None:
+    """The exchange for which a client (`owner`) that knows its own transport sends a request, or `None`."""
+    found = _current.get()
+    if found is None or found.wire or not found.span.recording:
         return None
-    return Exchange(owner, _text(method), _text(url))
+    return found if found.owner is owner or found.wire is None else None
 
 
-def carry_out(where: str, exchange: Exchange, call: Callable[[], Any], answer: Callable[[Any], tuple[Any, Any]]) -> Any:
+def begin(
+    owner: object, method: object, url: object, *, current: bool = True, wire: bool | None = None
+) -> Exchange | None:
+    """A call begins; `None` when there is nothing to record: OpenTelemetry's own exporter makes it, or Lambda's parts.
+
+    Args:
+        current: whether the span is the current one until it ends; not where the user's own code runs meanwhile.
+    """
+    address = _text(url)
+    if _quiet.get() or _suppressed() or is_plumbing(address):
+        return None
+    return Exchange(owner, _text(method), address, current=current, wire=wire)
+
+
+class quiet:  # noqa: N801  a context manager that reads as a word
+    """What is called inside has a span already."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _quiet.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            _quiet.reset(self._token)
+        except (ValueError, RuntimeError):  # a coroutine that was closed from elsewhere
+            _quiet.set(False)
+
+
+Answer = Callable[[Any], tuple[Any, Any]]
+"""Status and version of what a library's call returned."""
+
+Status = Callable[[BaseException], object]
+"""The status of an exception that stands for an answer, else `None`."""
+
+
+def carry_out(
+    where: str, exchange: Exchange, call: Callable[[], Any], answer: Answer, status: Status = lambda _error: None
+) -> Any:
     """Make the call and end its exchange; the very answer and the very exception pass.
 
     Args:
         where: for the guard, such as `clients.requests`.
-        answer: status and version of what `call` returns.
+        answer: of what `call` returns.
+        status: of what it raises.
     """
     try:
         response = call()
     except BaseException as error:
         with guard(where):
-            exchange.failed(error)
+            exchange.failed(error, status(error))
+        raise
+    with guard(where):
+        exchange.answered(*answer(response))
+    return response
+
+
+async def carry_out_async(
+    where: str, exchange: Exchange, call: Awaitable[Any], answer: Answer, status: Status = lambda _error: None
+) -> Any:
+    """The same for a coroutine, its cancellation included."""
+    try:
+        response = await call
+    except BaseException as error:
+        with guard(where):
+            exchange.failed(error, status(error))
         raise
     with guard(where):
         exchange.answered(*answer(response))

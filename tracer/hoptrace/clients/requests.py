@@ -32,7 +32,7 @@ def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
             with guard("clients.requests"):
                 outer = current()
                 # The same session again is a redirect; another one is a call that a hook of the user's makes.
-                if outer is None or outer.owner is not self:
+                if outer is None or (outer.owner is not self and not outer.wire):
                     request = arguments[0] if arguments else named.get("request")
                     exchange = begin(self, getattr(request, "method", ""), getattr(request, "url", ""))
         if exchange is None:

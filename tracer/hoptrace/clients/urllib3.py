@@ -56,7 +56,7 @@ def _pooled(original: Callable[..., Any]) -> Callable[..., Any]:
                     if outer is None:
                         method = _argument(arguments, named, 0, "method")
                         outer = exchange = begin(self, method, _absolute(self, _url(arguments, named)))
-                    if outer is not None:
+                    if outer is not None and not outer.wire:
                         arguments, named = _sent(self, outer, arguments, named)
         if exchange is None:
             return original(self, *arguments, **named)
