@@ -30,15 +30,8 @@ _NOTHING = Shape(None)
 RESERVED_KEY = "_hoptrace"
 # AWS writes these near an envelope's beginning, or near its end where the user's own data comes first. Ours is
 # appended to the user's data, and found anywhere.
-_TELLING = (
-    '"detail-type"',
-    '"TopicArn"',
-    '"requestContext"',
-    '"Records"',
-    '"StateMachine"',
-    '"eventSource"',
-    '"s3:Test',
-)
+_WORDS = ("detail-type", "TopicArn", "requestContext", "Records", "StateMachine", "eventSource", "s3:TestEvent")
+_TELLING = tuple(f'"{word}"' for word in _WORDS)
 _MARGIN = 4_096
 
 UNREAD = "hoptrace.envelope.unread"

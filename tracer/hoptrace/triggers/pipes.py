@@ -1,13 +1,14 @@
 """EventBridge Pipes: a bare array of the source's records, even of a single one, as they came or as the pipe made them.
 
 Recognised by: an array in which one of the first ten members is a record with an `eventSource`, or another envelope.
-Context: each record's, by its own source's reader; of an enriched or transformed one, what it wraps or the reserved key.
+Context: each record's, by its own source's reader; of an enriched or transformed one, what it wraps, or the reserved
+    key.
 Hops: each record's.
 Pointers: each record's.
 """
 
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Arrival, Record, last_of_arn
+from hoptrace.triggers.arrival import Arrival, Record
 from hoptrace.triggers.envelopes import UNREAD, Opener, within
 
 TYPE_CHECKING = False

@@ -2,7 +2,7 @@
 
 Recognised by: `Records[0].eventSource` is `aws:sqs`.
 Context: each record's own message attributes; then what its body wraps, to any depth; then `AWSTraceHeader` when it
-    says `Sampled=1` (else only its trace id is joined). A dead letter of a Lambda function has that function's producer.
+    says `Sampled=1` (else only its trace id is joined). A Lambda function's dead letter has that function's.
 Hops: what the body wraps, then SQS from `SentTimestamp`; a redelivery is one more, from the first receipt.
 Pointers: those of what the body wraps, else the message id.
 """

@@ -1,4 +1,4 @@
-"""Step Functions: a task of a state machine that was given the context object, at the top of its event or one level down.
+"""Step Functions: a task of a state machine, which was given the context object or what started the execution.
 
 Recognised by: objects `Execution` and `StateMachine`, where `Execution.Id` is an execution's ARN, at the top or under
     whatever key the author chose, or in an array's first ten members; without, a reserved key that says `via` `states`.
