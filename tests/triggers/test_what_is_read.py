@@ -243,7 +243,7 @@ def context_of(encoded: str | None) -> Any:
 
 def test_a_direct_invocation_has_its_caller_as_producer() -> None:
     arrival = identify({"order": 1}, context_of(inject_client_context(None, PRODUCER)))
-    assert (arrival.name, arrival.faas_trigger) == ("other", "other")
+    assert (arrival.name, arrival.faas_trigger) == ("lambda", "other")
     assert [(record.context, record.carrier) for record in arrival.records] == [(PRODUCER, "client_context")]
 
 

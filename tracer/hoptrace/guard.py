@@ -38,13 +38,13 @@ class guard:  # noqa: N801  a context manager that reads as a word
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
         if kind is None or not issubclass(kind, Exception):
             return False
-        if LOUD or _from_a_signal_handler(tb):
+        if LOUD or from_a_signal_handler(tb):
             return False
         swallowed(self.where, error)
         return True
 
 
-def _from_a_signal_handler(tb: TracebackType | None) -> bool:
+def from_a_signal_handler(tb: TracebackType | None) -> bool:
     """Whether the error was raised by a signal handler of the user's that happened to run while our code did.
 
     It is theirs (a timeout by SIGALRM, usually) and passes. Python calls a handler with the signal's number and the

@@ -1,21 +1,23 @@
 """Lambda's client context: what a synchronous Invoke passes to the function beside the payload.
 
 Calls: Lambda Invoke and InvokeWithResponseStream, synchronous.
-Written: `custom` and `w3c` in `ClientContext`; never the payload.
+Written: `custom` (every format) and `w3c` (W3C's own) in `ClientContext`; never the payload.
 Read: `context.w3c()`, then `custom`.
 Limits: 3,583 bytes of base64.
-Without room: first without `baggage`, then without `tracestate`, then nothing.
+Without room: first without `w3c`, then without `baggage`, then without `tracestate`, then nothing.
 Default: on.
 """
 
 import json
 
-from hoptrace.propagation import choices, extract, has_context
+from hoptrace.carriers.reserved import member
+from hoptrace.propagation import BAGGAGE, TRACEPARENT, TRACESTATE, choices, extract, has_context
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 
 # Lambda Invoke, ClientContext: "up to 3,583 bytes of base64-encoded data".
 CLIENT_CONTEXT_BYTES = 3_583
+_W3C = frozenset((TRACEPARENT, TRACESTATE, BAGGAGE))
 
 
 def inject_client_context(encoded: str | None, context: SpanContext) -> str | None:
@@ -36,11 +38,14 @@ def inject_client_context(encoded: str | None, context: SpanContext) -> str | No
         if any(not isinstance(part, dict) or has_context(part) for part in theirs.values()):
             return encoded
         for ours in choices(context):
-            parts = {name: {**part, **ours} for name, part in theirs.items()}
-            text = json.dumps({**document, **parts}, separators=(",", ":"), allow_nan=False)
-            longer = binascii.b2a_base64(text.encode("ascii"), newline=False).decode("ascii")
-            if len(longer) <= CLIENT_CONTEXT_BYTES:
-                return longer
+            parts = {"custom": {**theirs["custom"], **ours}}
+            of_w3c = {name: value for name, value in ours.items() if name in _W3C}
+            # Once rather than not at all.
+            for more in ({"w3c": {**theirs["w3c"], **of_w3c}}, {}) if of_w3c else ({},):
+                text = json.dumps({**document, **parts, **more}, separators=(",", ":"), allow_nan=False)
+                longer = binascii.b2a_base64(text.encode("ascii"), newline=False).decode("ascii")
+                if len(longer) <= CLIENT_CONTEXT_BYTES:
+                    return longer
     except (ValueError, RecursionError):
         pass
     return encoded
@@ -56,7 +61,7 @@ def extract_client_context(context: object) -> SpanContext | None:
         found = extract(Shape(w3c()).text) if callable(w3c) else None
         if found is None:
             custom = Shape(getattr(getattr(context, "client_context", None), "custom", None))
-            found = extract(custom.text)
+            found = extract(lambda name: member(custom, name))
         return found
     except Exception:  # whatever a stand-in for the context does
         return None

@@ -8,7 +8,7 @@ Without room: everything is written.
 Default: on (`http` is its name in `HOPTRACE_INJECT_DISABLED`).
 """
 
-from hoptrace.propagation import XRAY, choices, extract, has_context
+from hoptrace.propagation import XRAY, aws_headers, choices, extract, has_context
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext, parse_xray_root
 
@@ -32,4 +32,4 @@ def extract_headers(headers: Shape) -> SpanContext | None:
 
 def extract_headers_root(headers: Shape) -> str:
     """Read the trace id of `X-Amzn-Trace-Id`, "" without; API Gateway's and ALB's Parent exists in X-Ray only."""
-    return parse_xray_root(headers.header(XRAY)) or ""
+    return (parse_xray_root(headers.header(XRAY)) or "") if aws_headers() else ""

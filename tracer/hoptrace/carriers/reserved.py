@@ -41,7 +41,7 @@ def add(text: str, context: SpanContext, now_ms: int, room: int, via: str = "") 
 def extract_reserved(document: Shape) -> SpanContext | None:
     """Read the reserved key of a JSON object, or the same texts as plain members, as hoptrace's own alerts do."""
     reserved = document.get(RESERVED_KEY)
-    return (extract(reserved.text) if reserved.raw else None) or extract(lambda name: _member(document, name))
+    return (extract(reserved.text) if reserved.raw else None) or extract(lambda name: member(document, name))
 
 
 def extract_text(text: str) -> SpanContext | None:
@@ -56,7 +56,8 @@ def extract_text(text: str) -> SpanContext | None:
         return None
 
 
-def _member(document: Shape, name: str) -> str:
+def member(document: Shape, name: str) -> str:
+    """Read a text of an object; Datadog's is an object itself, here as text."""
     if name == "_datadog" and document.is_object(name):
         import json
 

@@ -4,6 +4,7 @@
 only then, because a cold start should not pay for the others.
 """
 
+from hoptrace.settings import settings
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, is_event, keyword
 
@@ -182,6 +183,10 @@ TRIGGERS: "tuple[tuple[str, Callable[[Shape], bool], str], ...]" = (
 )
 
 
+# What an event of no known shape may carry a context in, or as.
+_TELLING = ("headers", "_hoptrace", "traceparent", "b3", "x-b3-traceid", "x-amzn-trace-id", "_datadog")
+
+
 def identify(event: object, context: object = None) -> Arrival:
     """Say what woke the function: never raises, whatever `event` and `context` are, and says "other" when unsure.
 
@@ -193,9 +198,14 @@ def identify(event: object, context: object = None) -> Arrival:
     except Exception:  # a RecursionError, or an object that only pretends to be JSON
         arrival = Arrival("other")
     try:
-        return _called_directly(arrival, Shape(event), context)
-    except Exception:
-        return arrival
+        arrival = _called_directly(arrival, Shape(event), context)
+    except Exception:  # what was read stays
+        pass
+    if settings().extractor and len(arrival.records) <= 1:
+        from hoptrace.triggers.extractor import add_producer
+
+        add_producer(arrival, event, context)
+    return arrival
 
 
 def _identify(event: Shape) -> Arrival:
@@ -216,10 +226,22 @@ def _called_directly(arrival: Arrival, event: Shape, context: object) -> Arrival
     """Look for a caller's span beside the event; a whole batch keeps the producers that it has."""
     if len(arrival.records) > 1:
         return arrival
+    said = _is_invoke(context)
+    if said and arrival.name == "other":
+        arrival.name = "lambda"
     # A plain function, invoked without any of this, does not import the reader either.
-    said = context is not None and getattr(context, "client_context", None) is not None
-    if said or (arrival.name == "other" and any(event.has(key) for key in ("headers", "_hoptrace", "traceparent"))):
+    if said or (arrival.name == "other" and any(event.has(key) for key in _TELLING)):
         from hoptrace.triggers.direct import add_caller
 
         add_caller(arrival, event, context)
     return arrival
+
+
+def _is_invoke(context: object) -> bool:
+    """Tell whether a client context came along: only a direct Invoke has one."""
+    if context is None:
+        return False
+    if getattr(context, "client_context", None) is not None:
+        return True
+    w3c = getattr(context, "w3c", None)
+    return callable(w3c) and bool(w3c())

@@ -1,6 +1,6 @@
 """A direct invocation: the caller's span stands in the client context, or in the event itself.
 
-Recognised by: nothing else fits.
+Recognised by: nothing else fits. With a client context, which only an Invoke has, it is called `lambda`, else `other`.
 Context: the client context (`context.w3c()`, then `custom`), which wins over what any single event says; then an object
     `headers`, the reserved key, or the same texts at the top of the event.
 Hops: none.
@@ -22,7 +22,7 @@ def add_caller(arrival: Arrival, event: Shape, context: object) -> None:
     path cut out of an EventBridge event.
     """
     caller, carrier = extract_client_context(context), "client_context"
-    if caller is None and arrival.name == "other":
+    if caller is None and arrival.name in ("other", "lambda"):
         caller, carrier = extract_headers(event.get("headers")) or extract_reserved(event), "traceparent"
     if caller is None:
         return
