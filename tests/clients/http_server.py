@@ -31,6 +31,10 @@ class Server:
 def _answer(server, path, query, headers, body):
     """Status, headers and body that a path asks for."""
     words = path.removeprefix(server.url).strip("/").split("/")  # a proxy is asked for the whole address
+    if words[0] == "throttled":
+        return 400, {"x-amzn-RequestId": "r"}, b'{"__type": "ThrottlingException", "message": "slower"}'
+    if words[0] == "slow":  # /slow/0.5: after half a second
+        time.sleep(float(words[1]))
     if body.startswith(b"Action="):  # an AWS service of the query protocol
         return 200, {}, b"<R><GetCallerIdentityResult/></R>"
     if words[0] == "status":
@@ -43,8 +47,6 @@ def _answer(server, path, query, headers, body):
     if words[0] == "flaky":  # /flaky/503/2: twice, then 200
         earlier = sum(1 for _, seen, _ in server.seen if seen.startswith("/flaky")) - 1
         return (int(words[1]) if earlier < int(words[2]) else 200), {}, b"hello"
-    if words[0] == "slow":  # /slow/0.5: after half a second
-        time.sleep(float(words[1]))
     if words[0] == "digest" and "authorization" not in headers:
         return 401, {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'}, b""
     return 200, {}, body or b"hello"

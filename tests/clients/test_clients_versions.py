@@ -32,9 +32,7 @@ VERSIONS = {
 @pytest.mark.timeout(600)
 def test_a_version_passes_the_contract_and_its_own_tests(name):
     library, requirements, _ = VERSIONS[name]
-    folder = packages.installed(
-        name.replace(",", "").replace(" ", "-"), requirements, packages.THIS, sys.executable
-    )
+    folder = packages.installed(name.replace(",", "").replace(" ", "-"), requirements, packages.THIS, sys.executable)
     folder = str(folder)
     own = [f"tests/clients/test_clients_{one}.py" for one in ("contract", library)]
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "filterwarnings=", "-x", *own]
