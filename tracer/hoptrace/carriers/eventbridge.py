@@ -3,7 +3,7 @@
 Calls: EventBridge PutEvents.
 Written: `TraceHeader`, and the member `_hoptrace` in `Detail`, as text, no other byte changed.
 Read: `detail._hoptrace`, then the same texts as members of `detail`.
-Limits: 1,000,000 bytes for all entries: 14 for `Time`, then `Source`, `DetailType`, `Detail` and `Resources`.
+Limits: less than 1,000,000 bytes for all entries: 14 for `Time`, then `Source`, `DetailType`, `Detail` and `Resources`.
 Without room: first without `baggage`, then without `tracestate`, then `TraceHeader` alone, which does not count.
 Default: on.
 """
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from hoptrace.carriers.attributes import Entry
 
-# EventBridge PutEvents: 1 MB for all entries of a request; the service counts in units that it does not define, so the
-# smaller megabyte.
-EVENTBRIDGE_BYTES = 1_000_000
+# EventBridge PutEvents: "the total entry size must be less than 1MB", for all entries of a request. Which megabyte that
+# is, it does not say, so the smaller.
+EVENTBRIDGE_BYTES = 999_999
 _TIME_BYTES = 14
 
 
