@@ -41,6 +41,8 @@ class Settings:
         hop_spans: whether the time in a queue, a topic, a bus … is a span of its own (`HOPTRACE_HOP_SPANS`).
         link_producers: whether a producer is linked to where it could be the parent (`HOPTRACE_PRODUCER=link`).
         extractor: the user's own reader of contexts, `module.function`, or empty (`HOPTRACE_EXTRACTOR`).
+        dynamodb_keys: the attributes that are a table's key, by table, in the order of their names
+            (`HOPTRACE_DYNAMODB_KEYS`, `orders:pk,sk;users:id`).
         watch_records: whether plain iteration over `event["Records"]` is followed (`HOPTRACE_WATCH_RECORDS`).
         http_query_keep: whether the values of a URL's query are recorded (`HOPTRACE_HTTP_QUERY=keep`).
         http_known_methods: those that name a span (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, comma-separated).
@@ -59,6 +61,7 @@ class Settings:
         "attribute_count_limit",
         "attribute_length_limit",
         "disabled",
+        "dynamodb_keys",
         "environ",
         "event_count_limit",
         "function_name",
@@ -88,6 +91,7 @@ class Settings:
     hop_spans: bool
     link_producers: bool
     extractor: str
+    dynamodb_keys: dict[str, tuple[str, ...]]
     watch_records: bool
     http_query_keep: bool
     http_known_methods: frozenset[str]
@@ -114,6 +118,7 @@ class Settings:
         put(self, "hop_spans", _choice(environ, "HOPTRACE_HOP_SPANS", ("true", "false")) == "true")
         put(self, "link_producers", _choice(environ, "HOPTRACE_PRODUCER", ("parent", "link")) == "link")
         put(self, "extractor", environ.get("HOPTRACE_EXTRACTOR", "").strip())
+        put(self, "dynamodb_keys", _keys(environ, "HOPTRACE_DYNAMODB_KEYS"))
         put(self, "watch_records", _true(environ, "HOPTRACE_WATCH_RECORDS"))
         put(self, "http_query_keep", _choice(environ, "HOPTRACE_HTTP_QUERY", ("redact", "keep")) == "keep")
         methods = environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", _HTTP_METHODS).split(",")
@@ -190,6 +195,19 @@ def _true(environ: Mapping[str, str], name: str) -> bool:
 def _list(environ: Mapping[str, str], name: str) -> list[str]:
     """Comma-separated names, in lower case."""
     return [part for part in (part.strip() for part in environ.get(name, "").lower().split(",")) if part]
+
+
+def _keys(environ: Mapping[str, str], name: str) -> dict[str, tuple[str, ...]]:
+    """Tables with one or two names each: `table:name,name;table:name`."""
+    found = {}
+    for part in environ.get(name, "").split(";"):
+        table, _, names = part.partition(":")
+        listed = sorted(one.strip() for one in names.split(",") if one.strip())
+        if table.strip() and 1 <= len(listed) <= 2:
+            found[table.strip()] = tuple(listed)
+        elif part.strip():
+            say(f"{name}: {part.strip()[:40]!r} is not a table with one or two names; it is left out")
+    return found
 
 
 def _propagators(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from ..spans import CLIENT, ERROR, Span, activate, restore, start_span
 from ..spans.exceptions import exception_type
 
 _NO_PARAMS: Params = {}
+# OpenTelemetry's own limit of links.
+_MOST_LINKS = 128
 _SECURE = 443
 _PLAIN = 80
 
@@ -51,7 +53,7 @@ class Call:
         if self._service in knobs.inject_disabled or (self._row.opt_in and self._service not in knobs.inject_enabled):
             return params
         written = self._row.inject(params, self.span.context)
-        self._carried = written is not params
+        self._carried = written is not params and _complete(params, written)
         return written
 
     def done(self, response: object) -> None:
@@ -64,9 +66,7 @@ class Call:
             self.span.set_attributes(attributes)
             if self._row.failed:
                 self._partly(response)
-            if self._row.pointers is not None and not self._carried:
-                for words in self._row.pointers(self._params, response):
-                    self.span.add_link(derive(words), {POINTER: words[0]})
+            self._relate(response)
         finally:
             self.span.end()
 
@@ -83,6 +83,16 @@ class Call:
             self.span.set_status(ERROR, str(shown))
         finally:
             self.span.end()
+
+    def _relate(self, response: object) -> None:
+        """Link to who wrote what was read, and to where the consumers of what was written can be met."""
+        row = self._row
+        writer = row.brings(response) if row.brings is not None else None
+        if writer is not None:
+            self.span.add_link(writer)
+        if row.pointers is not None and (row.always_points or not self._carried):
+            for words in row.pointers(self._params, response)[:_MOST_LINKS]:
+                self.span.add_link(derive(words), {POINTER: words[0]})
 
     def _partly(self, response: object) -> None:
         """Entries that were refused in a call that succeeded (botocore neither raises nor retries for them)."""
@@ -125,6 +135,15 @@ def _messaging(entry: Service, row: Row, params: Params, attributes: dict[str, o
         return verb.name, verb.kind
     attributes["messaging.destination.name"] = destination
     return f"{verb.name} {destination}", verb.kind
+
+
+def _complete(params: Params, written: Params) -> bool:
+    """Whether the context went into every entry of a batch, and not only into those that had room."""
+    for key, new in written.items():
+        old = params.get(key)
+        if new is not old and isinstance(new, list) and isinstance(old, list | tuple):
+            return all(one is not other for one, other in zip(old, new, strict=False))
+    return True
 
 
 def _copy(fields: tuple[Field, ...], source: object, attributes: dict[str, object]) -> None:

@@ -6,10 +6,13 @@ in `boto3.client(…)`; one without a row gets what every AWS call has.
 """
 
 from .dynamodb import DYNAMODB
-from .fields import Field, arn, number, text
+from .fields import Field, arn
 from .functions import LAMBDA
-from .messaging import EVENTBRIDGE, KINESIS, SNS, SQS
+from .messaging import EVENTBRIDGE, SNS, SQS
 from .row import Row, Service
+from .step_functions import STEP_FUNCTIONS
+from .storage import S3
+from .streams import FIREHOSE, IOT_DATA, KINESIS
 
 __all__ = ["SERVICES", "row_of"]
 
@@ -20,30 +23,10 @@ SERVICES: dict[str, Service] = {
     "kinesis": KINESIS,
     "lambda": LAMBDA,
     "dynamodb": DYNAMODB,
-    "s3": Service(
-        other=Row(
-            request=(
-                Field("aws.s3.bucket", text, "Bucket"),
-                Field("aws.s3.key", text, "Key"),
-                Field("aws.s3.copy_source", text, "CopySource"),
-                Field("aws.s3.upload_id", text, "UploadId"),
-                Field("aws.s3.part_number", number, "PartNumber"),
-            ),
-            response=(Field("aws.s3.upload_id", text, "UploadId"),),
-        )
-    ),
-    "stepfunctions": Service(
-        other=Row(
-            request=(
-                Field("aws.step_functions.state_machine.arn", arn, "stateMachineArn"),
-                Field("aws.step_functions.activity.arn", arn, "activityArn"),
-            ),
-            response=(
-                Field("aws.step_functions.state_machine.arn", arn, "stateMachineArn"),
-                Field("aws.step_functions.activity.arn", arn, "activityArn"),
-            ),
-        )
-    ),
+    "firehose": FIREHOSE,
+    "iot-data": IOT_DATA,
+    "s3": S3,
+    "stepfunctions": STEP_FUNCTIONS,
     "secretsmanager": Service(
         other=Row(
             request=(Field("aws.secretsmanager.secret.arn", arn, "SecretId"),),

@@ -30,6 +30,11 @@ def stream(params: Params) -> str:
     return _short(params.get("StreamName") or params.get("StreamARN"))
 
 
+def delivery(params: Params) -> str:
+    """`clicks` of the Firehose stream's name."""
+    return _short(params.get("DeliveryStreamName"))
+
+
 def is_topic(target: object) -> bool:
     """Whether an SNS target is a topic, and not an endpoint of a mobile application."""
     return isinstance(target, str) and target.startswith("arn:") and ":endpoint/" not in target

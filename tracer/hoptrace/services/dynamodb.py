@@ -5,7 +5,7 @@ transaction, or (PartiQL) inside a statement, which is not read: it holds values
 """
 
 from .fields import EACH, KEYS, Field, flag, name_of, number, text, values
-from .row import Params, Row, Service
+from .row import Inject, Params, Row, Service, later
 
 _ACTIONS = ("Put", "Get", "Update", "Delete", "ConditionCheck")
 _PATHS = (
@@ -30,18 +30,37 @@ def tables(operation: str, params: Params, _region: str) -> dict[str, object]:
     return attributes
 
 
-DYNAMODB = Service(
-    other=Row(
+_REQUEST = (
+    Field("aws.dynamodb.index_name", text, "IndexName"),
+    Field("aws.dynamodb.limit", number, "Limit"),
+    Field("aws.dynamodb.consistent_read", flag, "ConsistentRead"),
+    Field("aws.dynamodb.select", text, "Select"),
+)
+_RESPONSE = (
+    Field("aws.dynamodb.count", number, "Count"),
+    Field("aws.dynamodb.scanned_count", number, "ScannedCount"),
+)
+
+
+def _writes(inject: Inject | None = None) -> Row:
+    return Row(
         extra=tables,
-        request=(
-            Field("aws.dynamodb.index_name", text, "IndexName"),
-            Field("aws.dynamodb.limit", number, "Limit"),
-            Field("aws.dynamodb.consistent_read", flag, "ConsistentRead"),
-            Field("aws.dynamodb.select", text, "Select"),
-        ),
-        response=(
-            Field("aws.dynamodb.count", number, "Count"),
-            Field("aws.dynamodb.scanned_count", number, "ScannedCount"),
-        ),
+        request=_REQUEST,
+        response=_RESPONSE,
+        inject=inject,
+        opt_in=True,
+        pointers=later("dynamodb_keys", "pointers"),
+        always_points=True,
     )
+
+
+DYNAMODB = Service(
+    other=Row(extra=tables, request=_REQUEST, response=_RESPONSE, pointers=later("dynamodb_keys", "learned")),
+    rows={
+        "PutItem": _writes(later("inject_data", "dynamodb_item")),
+        "UpdateItem": _writes(),
+        "DeleteItem": _writes(),
+        "BatchWriteItem": _writes(later("inject_data", "dynamodb_batch")),
+        "TransactWriteItems": _writes(later("inject_data", "dynamodb_transaction")),
+    },
 )

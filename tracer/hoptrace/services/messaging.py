@@ -1,13 +1,13 @@
-"""The rows of the services that carry messages: SQS, SNS, EventBridge, Kinesis.
+"""The rows of the services that carry messages: SQS, SNS, EventBridge.
 
 Their sends are PRODUCER spans, by the "Messaging" conventions: that is where a hop begins. `messaging.system` is
-`aws_sqs` and `aws.sns` as the conventions have it; they name none for EventBridge and Kinesis, whose values follow the
-newer of both.
+`aws_sqs` and `aws.sns` as the conventions have it; they name none for EventBridge, whose value follows the newer of
+both.
 """
 
 from . import destinations, inject
-from .fields import EACH, Field, arn, count, length, name, only, several, text
-from .row import DELETE, RECEIVE, SEND, Row, Service
+from .fields import EACH, Field, arn, count, length, only, several, text
+from .row import DELETE, RECEIVE, SEND, Row, Service, later
 
 _COUNT = "messaging.batch.message_count"
 _ID = "messaging.message.id"
@@ -25,6 +25,7 @@ SQS = Service(
             request=(_QUEUE,),
             response=(Field(_ID, text, "MessageId"),),
             inject=inject.sqs_message,
+            pointers=later("pointers", "sqs_message"),
         ),
         "SendMessageBatch": Row(
             verb=SEND,
@@ -35,6 +36,7 @@ SQS = Service(
                 Field(_IDS, several, "Successful", EACH, "MessageId"),
             ),
             inject=inject.sqs_batch,
+            pointers=later("pointers", "sqs_batch"),
             failed=("Failed", EACH, "Code"),
         ),
         "ReceiveMessage": Row(
@@ -69,6 +71,7 @@ SNS = Service(
             request=(_TOPIC,),
             response=(Field(_ID, text, "MessageId"),),
             inject=inject.sns_message,
+            pointers=later("pointers", "sns_message"),
         ),
         "PublishBatch": Row(
             verb=SEND,
@@ -79,6 +82,7 @@ SNS = Service(
                 Field(_IDS, several, "Successful", EACH, "MessageId"),
             ),
             inject=inject.sns_batch,
+            pointers=later("pointers", "sns_batch"),
             failed=("Failed", EACH, "Code"),
         ),
     },
@@ -97,38 +101,8 @@ EVENTBRIDGE = Service(
                 Field(_IDS, several, "Entries", EACH, "EventId"),
             ),
             inject=inject.eventbridge,
+            pointers=later("pointers", "eventbridge"),
             failed=("Entries", EACH, "ErrorCode"),
-        ),
-    },
-)
-
-_STREAM = (
-    Field("aws.kinesis.stream_name", name, "StreamARN"),
-    Field("aws.kinesis.stream_name", text, "StreamName"),
-)
-
-KINESIS = Service(
-    system="aws.kinesis",
-    other=Row(request=_STREAM),
-    rows={
-        # Nothing is injected: a record has no place for a context outside its data, which is the user's.
-        "PutRecord": Row(
-            verb=SEND,
-            destination=destinations.stream,
-            request=_STREAM,
-            response=(Field(_ID, text, "SequenceNumber"),),
-        ),
-        "PutRecords": Row(
-            verb=SEND,
-            destination=destinations.stream,
-            request=(*_STREAM, Field(_COUNT, count, "Records", EACH)),
-            failed=("Records", EACH, "ErrorCode"),
-        ),
-        "GetRecords": Row(
-            verb=RECEIVE,
-            destination=destinations.stream,
-            request=_STREAM,
-            response=(Field(_COUNT, length, "Records"),),
         ),
     },
 )

@@ -1,6 +1,8 @@
 """What a row of the services' table can say."""
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from ..spans import CLIENT, PRODUCER
 from ..spans.context import SpanContext
@@ -16,8 +18,22 @@ Extra = Callable[[str, Params, str], dict[str, object]]
 Pointers = Callable[[Params, object], list[tuple[str, ...]]]
 """Words that the consumer of what a call wrote can derive too, from the call's parameters and its answer."""
 
+Brings = Callable[[object], SpanContext | None]
+"""The span that wrote what an answer brings, if it says so."""
+
 Destination = Callable[[Params], str]
 """The name of the queue, topic, bus or stream that the parameters mean, or empty."""
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """A function of a module here that is imported by its first call: most functions call few services, and so few
+    of the ways to carry a context on.
+    """
+
+    def call(*arguments: object) -> object:
+        return getattr(import_module(f"{__package__}.{module}"), name)(*arguments)
+
+    return call
 
 
 class Verb:
@@ -47,10 +63,24 @@ class Row:
         inject: how a context gets into the parameters, where a consumer could find it.
         opt_in: that it gets into the user's own data there, so the service must be named in a setting first.
         pointers: where both ends can meet when no context went along (`hoptrace.pointers`).
+        always_points: that they are given though one did, since not every consumer can see it.
+        brings: whose span wrote what the answer brings, to link to.
         failed: the path to error codes in an answer that is itself a success; empty for none.
     """
 
-    __slots__ = ("destination", "extra", "failed", "inject", "opt_in", "pointers", "request", "response", "verb")
+    __slots__ = (
+        "always_points",
+        "brings",
+        "destination",
+        "extra",
+        "failed",
+        "inject",
+        "opt_in",
+        "pointers",
+        "request",
+        "response",
+        "verb",
+    )
 
     def __init__(
         self,
@@ -63,6 +93,8 @@ class Row:
         inject: Inject | None = None,
         opt_in: bool = False,
         pointers: Pointers | None = None,
+        always_points: bool = False,
+        brings: Brings | None = None,
         failed: tuple[str, ...] = (),
     ) -> None:
         self.request = request
@@ -73,6 +105,8 @@ class Row:
         self.inject = inject
         self.opt_in = opt_in
         self.pointers = pointers
+        self.always_points = always_points
+        self.brings = brings
         self.failed = failed
 
 
