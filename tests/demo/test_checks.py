@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from hoptrace_local.demo.browser import Placed, Visit
-from hoptrace_local.demo.checks import CHECKS, Check, judge
+from hoptrace_local.demo.checks import CHECKS, judge
 from hoptrace_local.demo.outcome import Counted, Outcome
 from hoptrace_local.otlp import Event, Link, Point, Span
+from hoptrace_local.stage.soundness import Check
 from hoptrace_local.stage.wiretap import Answered
 
 pytestmark = pytest.mark.timeout(320)

@@ -70,6 +70,61 @@ def demo(as_json: bool, keep: Path | None) -> None:
         raise SystemExit(FAILED)
 
 
+@hoptrace.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON; the steps go to stderr.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep logs and the result (result.json) in this folder.",
+)
+def patterns(name: str | None, as_json: bool, keep: Path | None) -> None:
+    """List patterns of event-driven applications, or run one and show its trace.
+
+    Fan-out, aggregator, router, retries to a dead-letter queue and others: each is a small application that is built
+    as its SAM template says, in an emulated AWS and a local Lambda with the layer attached. The trace that comes of it
+    is compared with the one in its README.
+    """
+    from hoptrace_local.demo.show import failure as show_failure
+    from hoptrace_local.patterns import show
+    from hoptrace_local.patterns.catalog import catalog
+    from hoptrace_local.patterns.run import run
+    from hoptrace_local.stage.parts import PartMissing
+    from hoptrace_local.stage.steps import StepFailed
+
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        found = catalog()
+    except PartMissing as missing:
+        raise click.ClickException(str(missing)) from None
+    if name is None:
+        listing = [{"name": pattern.name, "title": pattern.title} for pattern in found.values()]
+        if as_json:
+            print(json.dumps(listing))
+        else:
+            show.listed(Console(highlight=False, width=_width(sys.stdout)), found.values())
+        return
+    if name not in found:
+        raise click.UsageError(f"there is no pattern {name}; there are {', '.join(found)}")
+    progress = Console(stderr=as_json, highlight=False, width=_width(sys.stderr if as_json else sys.stdout))
+    try:
+        outcome = run(found[name], progress, keep)
+    except StepFailed as failure:
+        show_failure(Console(stderr=True, highlight=False), failure.step, failure.reason, failure.tail)
+        raise SystemExit(FAILED) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    if keep is not None:
+        (keep / "result.json").write_text(json.dumps(outcome.as_json(), indent=1), encoding="utf-8")
+        progress.print(f"[dim]kept in {keep}[/]")
+    if as_json:
+        print(json.dumps(outcome.as_json()))
+    else:
+        show.outcome(progress, outcome)
+    if not all(check.ok for check in outcome.checks):
+        raise SystemExit(FAILED)
+
+
 def _width(stream: object) -> int | None:
     """Answer None for a terminal, which knows its own width."""
     return None if getattr(stream, "isatty", bool)() else WIDTH

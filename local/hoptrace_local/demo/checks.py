@@ -4,9 +4,7 @@ The demo prints these and fails when one does not hold: a picture that looks rig
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hoptrace_local.demo.orders import NORMAL, ORDERS, POISON, SLOW
 from hoptrace_local.demo.outcome import Outcome
@@ -14,23 +12,7 @@ from hoptrace_local.demo.stack import FUNCTIONS
 from hoptrace_local.otlp import Span
 from hoptrace_local.report.figures import figures
 from hoptrace_local.report.waterfall import is_hop, is_invocation, is_timeout
-
-SECOND = 1_000_000_000
-MILLISECONDS = 2_000_000
-"""Services tell milliseconds, cut: a hop may seem to begin that much before its message was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One statement about the run; `wrong` says in one line what speaks against it, empty when it holds."""
-
-    name: str
-    wrong: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it holds."""
-        return not self.wrong
+from hoptrace_local.stage.soundness import Check, miscounted, said, senseless_hops, unresolved
 
 
 def judge(outcome: Outcome) -> list[Check]:
@@ -46,61 +28,28 @@ def one_trace(outcome: Outcome) -> str:
         if is_invocation(span) and span.trace_id != outcome.visit.trace_id
     ]
     missing = set(FUNCTIONS) - {span.service for span in outcome.trace if is_invocation(span)}
-    return _said(strays + [f"nothing of {name}" for name in sorted(missing)])
+    return said(strays + [f"nothing of {name}" for name in sorted(missing)])
 
 
 def resolved(outcome: Outcome) -> str:
     """Say which parent or link leads nowhere."""
-    known = {(span.trace_id, span.span_id) for span in outcome.spans}
-    wrong = [
-        f"{span.service} {span.name}: parent {span.parent_id}"
-        for span in outcome.spans
-        if span.parent_id and (span.trace_id, span.parent_id) not in known
-    ]
-    wrong += [
-        f"{span.service} {span.name}: link to {link.span_id}"
-        for span in outcome.spans
-        for link in span.links
-        if (link.trace_id, link.span_id) not in known
-    ]
+    wrong = unresolved(outcome.spans)
     roots = [span for span in outcome.trace if not span.parent_id]
     if len(roots) != 1:
         wrong.append(f"{len(roots)} roots")
-    return _said(wrong)
+    return said(wrong)
 
 
 def nothing_lost(outcome: Outcome) -> str:
     """Say of which function the local Lambda counted something else than the spans show."""
-    seen = Counter(span.service for span in outcome.spans if is_invocation(span))
-    counts = {name: (counted.invocations, seen[name]) for name, counted in outcome.counted.items()}
-    wrong = [f"{name}: {ran} invocations, {spans} spans" for name, (ran, spans) in counts.items() if ran != spans]
-    ids = Counter(span.span_id for span in outcome.spans)
-    return _said(wrong + [f"span {span_id} came {times} times" for span_id, times in ids.items() if times > 1])
+    return said(miscounted(outcome.spans, {name: counted.invocations for name, counted in outcome.counted.items()}))
 
 
 def hops_sensible(outcome: Outcome) -> str:
     """Say which hop is missing, ends before it starts or lies outside of what it connects."""
-    by_id = {span.span_id: span for span in outcome.spans}
-    children: dict[str, list[Span]] = {}
-    for span in outcome.spans:
-        children.setdefault(span.parent_id, []).append(span)
-    hops = [span for span in outcome.spans if is_hop(span)]
-    wrong = [f"no hop into {name}" for name in FUNCTIONS if name not in {hop.service for hop in hops}]
-    for hop in hops:
-        producer = by_id.get(hop.parent_id)
-        if hop.end < hop.start:
-            wrong.append(f"{hop.service} {hop.name} ends before it starts")
-        if producer is not None and hop.start < producer.start - tolerance(hop):
-            wrong.append(f"{hop.service} {hop.name} starts before {producer.name}")
-        late = [child for child in children.get(hop.span_id, ()) if child.start < hop.end and not is_hop(child)]
-        if late:
-            wrong.append(f"{hop.service} {hop.name} ends after {late[0].name} has begun")
-    return _said(wrong)
-
-
-def tolerance(hop: Span) -> int:
-    """Answer how far a hop's start may be off, in ns: where only EventBridge's `time` is known, a second."""
-    return SECOND if "hoptrace.start.granularity" in hop.attributes else MILLISECONDS
+    hops = {span.service for span in outcome.spans if is_hop(span)}
+    missing = [f"no hop into {name}" for name in FUNCTIONS if name not in hops]
+    return said(missing + senseless_hops(outcome.spans))
 
 
 def poison_alone(outcome: Outcome) -> str:
@@ -140,14 +89,14 @@ def alerted(outcome: Outcome) -> str:
         wrong.append(f"the remedy acted on {told}, what timed out is {meant}")
     if outcome.circuit.get("state") != "open":
         wrong.append("the circuit is not open")
-    return _said(wrong)
+    return said(wrong)
 
 
 def concurrency_equal(outcome: Outcome) -> str:
     """Say of which function the peak by spans is another than the local Lambda's."""
     by_spans = {figure.name: figure.peak_concurrency for figure in figures(outcome.spans)}
     pairs = {name: (by_spans.get(name, 0), counted.peak_concurrency) for name, counted in outcome.counted.items()}
-    return _said(
+    return said(
         [f"{name}: {spans} by spans, {host} by the host" for name, (spans, host) in pairs.items() if spans != host]
     )
 
@@ -165,7 +114,7 @@ def metrics_equal(outcome: Outcome) -> str:
             total = sum(point.value for point in points)
             if total != expected:
                 wrong.append(f"{metric} of {name} is {total:.0f} instead of {expected}")
-    return _said(wrong)
+    return said(wrong)
 
 
 def results_unchanged(outcome: Outcome) -> str:
@@ -182,7 +131,7 @@ def results_unchanged(outcome: Outcome) -> str:
         wrong.append(f"shipped was {outcome.shipments.get(str(NORMAL['order']))}")
     if outcome.shipments.get(str(SLOW["order"])):
         wrong.append("the order that timed out was shipped")
-    return _said(wrong)
+    return said(wrong)
 
 
 def record_spans(outcome: Outcome) -> list[Span]:
@@ -216,8 +165,3 @@ CHECKS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("the collector's metrics are what the local Lambda counted", metrics_equal),
     ("the functions' results are as without the layer", results_unchanged),
 )
-
-
-def _said(wrong: list[str]) -> str:
-    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return "; ".join(wrong[:3]) + more

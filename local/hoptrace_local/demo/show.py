@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 
-from hoptrace_local.demo.checks import Check
 from hoptrace_local.demo.outcome import Outcome
 from hoptrace_local.report.figures import figures
 from hoptrace_local.report.tables import alert_panel, figures_table
 from hoptrace_local.report.waterfall import LEGEND, waterfall
+from hoptrace_local.stage.soundness import Check
 
 
 def outcome(console: Console, run: Outcome, checks: Iterable[Check]) -> None:

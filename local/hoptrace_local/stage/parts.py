@@ -39,6 +39,15 @@ def application() -> Path:
     return _found("examples/orders", "_examples/orders", "the demo's application")
 
 
+def patterns() -> Path:
+    """The folder with the patterns.
+
+    Raises:
+        PartMissing: it is neither in a checkout nor in the package.
+    """
+    return _found("examples/patterns", "_examples/patterns", "the folder of the patterns")
+
+
 def layer_builder() -> Path:
     """The script that builds the layer.
 
