@@ -57,8 +57,9 @@ layer: $(LAYER) $(LAYER_ARM) ## write dist/hoptrace-layer-x86_64.zip and -arm64.
 dist/hoptrace-layer-%.zip: $(VENV)/.ready $(LAYER_SOURCES)
 	@$(BIN)/python layer/build.py --arch $* --output $@ --allow-missing $(addprefix --python ,$(LAYER_PYTHONS))
 
-bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against none, on one and two CPUs
+bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against none, on one and two CPUs; what a hop costs
 	@$(BIN)/python -m benchmarks.coldstart
+	@$(BIN)/python -m benchmarks.hops
 	@test "$$(id -u)" != 0 || $(BIN)/python -m benchmarks.answers
 
 docs: ## write docs/settings.md from docs/settings.toml, docs/hops.md from the code
