@@ -97,9 +97,16 @@ def lay_out(
             age = max(0, now - record.since_ns) / 1e9
             oldest = max(oldest, age)
             span.set_attribute("hoptrace.message.age", round(age, 3))
-    if oldest:
-        invocation.set_attribute("hoptrace.message.age", round(oldest, 3))
+    _ages(lineage, oldest, records[-1].since_ns if arrival.ordered and records else None)
     return lineage
+
+
+def _ages(lineage: Lineage, oldest: float, last_ns: int | None) -> None:
+    """How long the oldest record has waited, and of a stream the last one, which is what Lambda's IteratorAge is."""
+    if oldest:
+        lineage.invocation.set_attribute("hoptrace.message.age", round(oldest, 3))
+    if last_ns is not None:
+        lineage.invocation.set_attribute("hoptrace.iterator.age", round(max(0, lineage.now - last_ns) / 1e9, 3))
 
 
 def _hops(lineage: Lineage, record: Record, upstream: SpanContext | None) -> SpanContext | None:

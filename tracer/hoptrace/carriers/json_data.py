@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 # To know that data is one object, and not two in a row, it has to be parsed: of a call's data at most so much is.
 _MOST_WRITTEN = 1 << 20
-# Of an invocation's data, so many characters of base64 are decoded.
-_MOST_READ = 2 << 20
 _JSON_SPACE = b" \t\r\n"
 # A whole number of base64's groups, long enough to look past an indentation.
 _BEGINNING = 64
@@ -48,30 +46,22 @@ class Writer:
         return bytearray(longer.encode()) if isinstance(data, bytearray) else longer.encode()
 
 
-class Reader:
-    """Decodes what may be JSON, for one invocation, until its share of work is used up."""
+def read(data: str, most: int) -> str:
+    """Return the text of data in base64 that begins like a JSON object or array, "" for any other.
 
-    __slots__ = ("left",)
+    What has more than `most` characters, what the Kinesis Producer Library put together, what is compressed and what is
+    no UTF-8 is left alone.
+    """
+    if not 0 < len(data) <= most:
+        return ""
+    import binascii
 
-    def __init__(self) -> None:
-        self.left = _MOST_READ
-
-    def text(self, data: str) -> str:
-        """Return the text of data in base64 that begins like a JSON object or array, "" for any other.
-
-        What the Kinesis Producer Library put together, what is compressed and what is no UTF-8 is left alone.
-        """
-        if not 0 < len(data) <= self.left:
+    try:
+        if binascii.a2b_base64(data[:_BEGINNING]).lstrip(_JSON_SPACE)[:1] not in (b"{", b"["):
             return ""
-        import binascii
-
-        try:
-            if binascii.a2b_base64(data[:_BEGINNING]).lstrip(_JSON_SPACE)[:1] not in (b"{", b"["):
-                return ""
-            self.left -= len(data)
-            return binascii.a2b_base64(data).decode("utf-8")
-        except ValueError:
-            return ""
+        return binascii.a2b_base64(data).decode("utf-8")
+    except ValueError:
+        return ""
 
 
 def _text(data: "Any") -> str | None:

@@ -158,6 +158,14 @@ def from_ms(milliseconds: float | None) -> int | None:
     return nanoseconds if _EARLIEST_NS <= nanoseconds <= _LATEST_NS else None
 
 
+def from_seconds(seconds: float | None) -> int | None:
+    """Turn epoch seconds, whole or with a fraction, into nanoseconds; None for what is no time that can be meant.
+
+    By way of milliseconds, which is what the services count in: a fraction of seconds has no exact float.
+    """
+    return None if seconds is None else from_ms(round(seconds * 1000))
+
+
 def from_iso(text: str) -> int | None:
     """Turn `2026-11-23T16:24:05.123Z`, as AWS writes times, into epoch nanoseconds; None for anything else.
 

@@ -31,6 +31,10 @@ def record(event: Shape, opener: Opener) -> Record:
     found = Record(event.text("id"), f"process {event.text('detail-type')}", extract_event(event), "traceparent")
     found.attributes = {"messaging.system": "aws.eventbridge", "messaging.operation.type": "process", **about}
     hops: list[Hop | None] = []
+    if event.text("source") == "aws.s3":
+        from hoptrace.triggers.s3 import of_bus
+
+        of_bus(event, found)
     if found.context is None:
         hops = take(found, within(event.get("detail"), opener))
         if opener.refused():

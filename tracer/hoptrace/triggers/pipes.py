@@ -64,10 +64,10 @@ def record(member: Shape, opener: Opener) -> Record | None:
     if module is None:
         return None
     loaded = __import__(f"hoptrace.triggers.{module}", fromlist=("record",))
-    if module == "sqs":
+    if module in ("sqs", "kinesis"):
         read_nesting: Callable[[Shape, Opener], Record] = loaded.record
-        return read_nesting(member, opener)
+        # A pipe takes a Kinesis record out of the object in which Lambda's own event has it.
+        flat = module == "kinesis" and not member.has("kinesis")
+        return read_nesting(Shape({**member.raw, "kinesis": member.raw}) if flat else member, opener)
     read_one: Callable[[Shape], Record] = loaded.record
-    # A pipe takes a Kinesis record out of the object in which Lambda's own event has it.
-    flat = module == "kinesis" and not member.has("kinesis")
-    return read_one(Shape({**member.raw, "kinesis": member.raw}) if flat else member)
+    return read_one(member)
