@@ -12,7 +12,8 @@ from tests.clients.libraries import there
 from tests.support import moto
 
 # What tests one library runs where it is installed; `test_clients_versions.py` says which versions.
-collect_ignore = [f"test_clients_{name}.py" for name in ("httpx", "aiohttp", "aiobotocore") if not there(name)]
+LIBRARIES = {"httpx": ("httpx", "httpx2"), "aiohttp": ("aiohttp",), "aiobotocore": ("aiobotocore",)}
+collect_ignore = [f"test_clients_{name}.py" for name, those in LIBRARIES.items() if not any(map(there, those))]
 
 REGION = "eu-west-1"
 

@@ -5,7 +5,9 @@ each of them, in a process of its own that has their packages in front.
 """
 
 import asyncio
+import functools
 import http.client
+import importlib
 import importlib.util
 import os
 import urllib.request
@@ -84,18 +86,14 @@ def call_http_client(url):
         connection.close()
 
 
-def call_httpx(url):
-    import httpx
-
-    with httpx.Client(trust_env=False) as client:
+def call_httpx(url, name="httpx"):
+    with importlib.import_module(name).Client(trust_env=False) as client:
         return client.get(f"{url}/?a=b").status_code
 
 
-def call_httpx_async(url):
-    import httpx
-
+def call_httpx_async(url, name="httpx"):
     async def call():
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with importlib.import_module(name).AsyncClient(trust_env=False) as client:
             return (await client.get(f"{url}/?a=b")).status_code
 
     return asyncio.run(call())
@@ -159,17 +157,6 @@ ROWS = {
     "http.client": Row(
         "http.client", "HTTPConnection", "putrequest", call_http_client, lambda: ConnectionError, PLAIN, lazy=True
     ),
-    "httpx": Row(
-        "httpx", "Client", "send", call_httpx, of("httpx.ConnectError"), "httpcore.ConnectionPool.handle_request"
-    ),
-    "httpx async": Row(
-        "httpx",
-        "AsyncClient",
-        "send",
-        call_httpx_async,
-        of("httpx.ConnectError"),
-        "httpcore.AsyncConnectionPool.handle_async_request",
-    ),
     "aiohttp": Row(
         "aiohttp.client",
         "ClientSession",
@@ -188,6 +175,14 @@ ROWS = {
         entry="Call",
     ),
 }
+
+for _name, _core in (("httpx", "httpcore"), ("httpx2", "httpcore2")):
+    _refused = of(f"{_name}.ConnectError")
+    _pool = f"{_core}.ConnectionPool.handle_request"
+    ROWS[_name] = Row(_name, "Client", "send", functools.partial(call_httpx, name=_name), _refused, _pool)
+    _pool = f"{_core}.AsyncConnectionPool.handle_async_request"
+    _call = functools.partial(call_httpx_async, name=_name)
+    ROWS[f"{_name} async"] = Row(_name, "AsyncClient", "send", _call, _refused, _pool)
 
 
 def there(library):

@@ -1,4 +1,4 @@
-"""aiobotocore, and aioboto3 where it is installed, against a real server: the spans and carriers of botocore's calls."""
+"""aiobotocore, and aioboto3 where it is installed, against a real server: botocore's own spans and carriers."""
 
 import asyncio
 import contextlib
@@ -75,9 +75,7 @@ def test_a_service_error_is_the_clients_own_and_is_recorded(aws, recorded):
 def test_a_body_that_streams_is_left_for_the_user_to_read(aws, recorded):
     async def steps(s3):
         with contextlib.suppress(botocore.exceptions.ClientError):
-            await s3.create_bucket(
-                Bucket="async-stream", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-            )
+            await s3.create_bucket(Bucket="async-stream", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         await s3.put_object(Bucket="async-stream", Key="k", Body=b"x" * 100_000)
         answer = await s3.get_object(Bucket="async-stream", Key="k")
         ended = len(recorded.spans)
@@ -149,7 +147,7 @@ def test_retries_are_one_span_that_counts_them(server, recorded):
         with pytest.raises(botocore.exceptions.ClientError):
             await dynamodb.list_tables()
 
-    run("dynamodb", f"{server.url}/throttled", steps, retries={"mode": "standard", "max_attempts": 2})
+    run("dynamodb", f"{server.url}/throttled", steps, retries={"mode": "standard", "total_max_attempts": 2})
     (span,) = recorded.spans
     assert span.attributes["http.request.resend_count"] == 1
     assert span.attributes["error.type"] == "ThrottlingException"

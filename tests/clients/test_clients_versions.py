@@ -20,10 +20,13 @@ OLD_AIOHTTP = "aiohttp==3.10.11" if sys.version_info >= (3, 13) else "aiohttp==3
 VERSIONS = {
     "httpx oldest": ("httpx", ["httpx==0.24.1"], False),
     "httpx newest": ("httpx", ["httpx"], False),
+    "httpx2 newest": ("httpx2", ["httpx2"], False),
     "aiohttp oldest": ("aiohttp", [OLD_AIOHTTP], False),
     "aiobotocore oldest, with aioboto3": ("aiobotocore", ["aioboto3==12.4.0"], True),
     "aiobotocore newest, with httpx": ("aiobotocore", ["aiobotocore[boto3]", "httpx"], True),
 }
+
+FILES = {"httpx2": "httpx"}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_a_version_passes_the_contract_and_its_own_tests(name):
     library, requirements, _ = VERSIONS[name]
     folder = packages.installed(name.replace(",", "").replace(" ", "-"), requirements, packages.THIS, sys.executable)
     folder = str(folder)
-    own = [f"tests/clients/test_clients_{one}.py" for one in ("contract", library)]
+    own = [f"tests/clients/test_clients_{one}.py" for one in ("contract", FILES.get(library, library))]
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "filterwarnings=", "-x", *own]
     code = f"import sys; sys.path.insert(0, {folder!r}); import pytest; sys.exit(pytest.main({arguments!r}))"
     environ = {**os.environ, "HOPTRACE_TEST_PACKAGES": folder, "HOPTRACE_TEST_LIBRARY": library}

@@ -19,6 +19,7 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("urllib3.connectionpool", "hoptrace.clients.urllib3"),
     ("urllib3.poolmanager", "hoptrace.clients.urllib3"),
     ("httpx", "hoptrace.clients.httpx"),
+    ("httpx2", "hoptrace.clients.httpx"),
     ("aiohttp.client", "hoptrace.clients.aiohttp"),
     ("urllib.request", "hoptrace.clients.urllib_request"),
     ("http.client", "hoptrace.clients.http_client"),

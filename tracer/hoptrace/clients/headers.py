@@ -13,6 +13,7 @@ from ..propagation import aws_headers
 from ..settings import settings, trace_header
 from ..spans import current_span
 from ..spans.context import format_xray
+from . import retries
 
 HEADER = "X-Amzn-Trace-Id"
 
@@ -22,12 +23,16 @@ _emitters: "WeakSet[Any]" = WeakSet()
 
 
 def attend(client: Any) -> None:
-    """Have the calls of this client (and of its copies, which share its events) carry the header; once is enough."""
+    """Have the calls of this client (and of its copies, which share its events) carry the header and tell of their
+    retries; once is enough.
+    """
     events = client.meta.events
-    if events in _emitters or not settings().function_name:
+    if events in _emitters:
         return
     # Registered, then remembered: a second thread at worst registers again, which the id makes harmless.
-    events.register_first("before-call", _add, unique_id=_ID)
+    if settings().function_name:
+        events.register_first("before-call", _add, unique_id=_ID)
+    retries.attend(events)
     _emitters.add(events)
 
 
@@ -37,6 +42,7 @@ def leave() -> None:
         events = _emitters.pop()
         with guard("clients.headers"):
             events.unregister("before-call", unique_id=_ID)
+            retries.leave(events)
 
 
 def _add(params: Any, model: Any = None, **_others: Any) -> None:

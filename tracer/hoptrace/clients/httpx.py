@@ -1,8 +1,9 @@
-"""httpx: every call of both clients passes `send`; each request of it, redirects and challenges too, one method more.
+"""httpx, and httpx2 that goes on from it: every call of either client passes `send`.
 
-The header goes onto a copy of the request that the transport alone sees: `response.request` is the user's own object,
-an error's too. A transport of the user's that calls by another library makes one span with it; what a hook of theirs
-calls is a call of its own.
+Each of its requests, redirects and challenges too, passes one method more, which is where they are counted. The header
+goes onto a copy of the request that the transport alone sees: `response.request` is the user's own object, an error's
+too. A transport of the user's that calls by another library makes one span with it; what a hook of theirs calls is a
+call of its own.
 """
 
 import functools
@@ -14,27 +15,34 @@ from .http import Exchange, begin, carry_out, carry_out_async, current, sending
 from .method import Method
 
 _WHERE = "clients.httpx"
+_on = False
 _VERSIONS = {"HTTP/1.0": 10, "HTTP/1.1": 11, "HTTP/2": 20, "HTTP/3": 30}
 
 
 def patch(module: Any) -> None:
-    """Trace the clients of this `httpx`."""
-    _SEND.patch(module.Client)
-    _SINGLE.patch(module.Client)
-    _ASYNC_SEND.patch(module.AsyncClient)
-    _ASYNC_SINGLE.patch(module.AsyncClient)
+    """Trace the clients of this `httpx` or `httpx2`."""
+    global _on
+    _on = True
+    send, single, async_send, async_single = _METHODS[module.__name__]
+    send.patch(module.Client)
+    single.patch(module.Client)
+    async_send.patch(module.AsyncClient)
+    async_single.patch(module.AsyncClient)
 
 
 def unpatch() -> None:
     """Undo it."""
-    for method in (_SEND, _SINGLE, _ASYNC_SEND, _ASYNC_SINGLE):
-        method.unpatch()
+    global _on
+    _on = False
+    for methods in _METHODS.values():
+        for method in methods:
+            method.unpatch()
 
 
 def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def send(self: Any, request: Any, *arguments: Any, **named: Any) -> Any:
-        exchange = _begin(self, request) if _SEND.on else None
+        exchange = _begin(self, request) if _on else None
         if exchange is None:
             return original(self, request, *arguments, **named)
         return carry_out(_WHERE, exchange, lambda: original(self, request, *arguments, **named), _answer)
@@ -45,7 +53,7 @@ def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
 def _traced_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def send(self: Any, request: Any, *arguments: Any, **named: Any) -> Any:
-        exchange = _begin(self, request) if _ASYNC_SEND.on else None
+        exchange = _begin(self, request) if _on else None
         if exchange is None:
             return await original(self, request, *arguments, **named)
         return await carry_out_async(_WHERE, exchange, original(self, request, *arguments, **named), _answer)
@@ -127,7 +135,12 @@ def _answer(response: Any) -> tuple[Any, Any]:
     return response.status_code, _VERSIONS.get(response.http_version)
 
 
-_SEND = Method("send", _traced)
-_SINGLE = Method("_send_single_request", _single)
-_ASYNC_SEND = Method("send", _traced_async)
-_ASYNC_SINGLE = Method("_send_single_request", _single_async)
+_METHODS = {
+    name: (
+        Method("send", _traced),
+        Method("_send_single_request", _single),
+        Method("send", _traced_async),
+        Method("_send_single_request", _single_async),
+    )
+    for name in ("httpx", "httpx2")
+}
