@@ -90,11 +90,11 @@ def play(pattern: Pattern, emulator: Emulator, layer: Path, folder: Path, steps:
                 LambdaHost(
                     state_dir=folder / "lambda",
                     on_log=lambda name, line: print(f"{name}: {line}", file=log),
-                    aws=AwsEndpoint(emulator.endpoint, REGION),
+                    aws=AwsEndpoint(front.url, REGION),
                 )
             )
             steps.watch("functions", lambda: Path(log.name).read_text(errors="replace"))
-            tap = things.enter_context(Wiretap(f"http://127.0.0.1:{host.serve(0)}"))
+            tap = things.enter_context(Wiretap(f"http://127.0.0.1:{host.serve(0)}", trace_header=front.trace_header))
             environment = {
                 "AWS_ENDPOINT_URL": front.url,
                 "AWS_ENDPOINT_URL_LAMBDA": tap.target,

@@ -134,11 +134,14 @@ class _Graph:
             if not tied:
                 break
             marks[next(key for key, color in colors.items() if color == tied[0])] = len(marks) + 1
-        places = {}
-        for key, span in self._spans.items():
-            rank = self._rank.get(span.service, "999" + span.service)
-            places[key] = (rank, f"{span.name} {_what(span)}", colors[key])
-        return places
+        return {key: (*self._place(key), colors[key]) for key in self._spans}
+
+    def _place(self, key: Key) -> tuple[str, str]:
+        """Function and name; of what has the same, first what failed, since it is tried again."""
+        span = self._spans[key]
+        below = sorted(self._place(child) for child in self._children[key])
+        own = f"{span.name} {0 if span.failed else 1} {_what(span)}"
+        return self._rank.get(span.service, "999" + span.service), f"{own} {below}"
 
     def _colors(self, marks: dict[Key, int]) -> dict[Key, str]:
         colors = {

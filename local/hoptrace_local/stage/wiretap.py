@@ -1,4 +1,4 @@
-"""Listens on the line between the emulator and the local Lambda, and changes nothing on it.
+"""Listens on the line between the emulator and the local Lambda, and changes nothing but a trace header it is told of.
 
 The emulator POSTs each event to a URL; this one passes it to the local Lambda and the answer back, and remembers both.
 That is how the checks know what a function was really asked and what it really answered.
@@ -9,6 +9,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -35,10 +36,12 @@ class Wiretap:
     Args:
         target: the local Lambda's URL; paths are taken over.
         timeout: seconds that one invocation may take.
+        trace_header: the header that AWS would invoke a function with for an event, where the emulator forgets it.
     """
 
-    def __init__(self, target: str, timeout: float = 120.0) -> None:
+    def __init__(self, target: str, timeout: float = 120.0, trace_header: Callable[[bytes], str] | None = None) -> None:
         self.target = target
+        self.trace_header = trace_header
         self.timeout = timeout
         self._lock = threading.Lock()
         self._answered: list[Answered] = []
@@ -86,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         tap = self.server.wiretap
         event = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {key: value for key, value in self.headers.items() if key.lower() not in OWN_HEADERS}
+        told = tap.trace_header(event) if tap.trace_header is not None else ""
+        if told:
+            headers["X-Amzn-Trace-Id"] = told
         request = urllib.request.Request(tap.target + self.path, event, headers, method="POST")
         try:
             with open_url(request, timeout=tap.timeout) as response:

@@ -14,7 +14,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
+from threading import Condition
 from typing import Any
 
 from .wire import Answer, Request, refuse, size_of
@@ -23,6 +23,8 @@ MOST_ENTRIES = 10
 MEGABYTE = 1_000_000
 _TIME_BYTES = 14
 _REMEMBERED = 10_000
+#: Seconds that a call is waited for whose event is here already.
+_LONGEST_ANSWER = 5.0
 _VALID = re.compile(r"(?:^|.*;)Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(?:;.*|$)")
 
 Send = Callable[[Request], Answer]
@@ -33,7 +35,8 @@ class Buses:
 
     def __init__(self) -> None:
         self._headers: OrderedDict[str, str] = OrderedDict()
-        self._lock = Lock()
+        self._changed = Condition()
+        self._asking = 0
 
     def header_of(self, body: str) -> str:
         """The trace header that an event was put with, when `body` is an event that went through here."""
@@ -43,13 +46,28 @@ class Buses:
             event = json.loads(body)
         except ValueError:
             return ""
-        with self._lock:
-            return self._headers.get(str(event.get("id")), "") if isinstance(event, dict) else ""
+        if not isinstance(event, dict):
+            return ""
+        event_id = str(event.get("id"))
+        with self._changed:
+            # A target can have the event before the one who put it has the answer, which is what tells its id.
+            self._changed.wait_for(lambda: event_id in self._headers or not self._asking, _LONGEST_ANSWER)
+            return self._headers.get(event_id, "")
 
     def handle(self, request: Request, send: Send) -> Answer | None:
         """The answer, None for what there is no rule about."""
         if request.operation != "AWSEvents.PutEvents":
             return None
+        with self._changed:
+            self._asking += 1
+        try:
+            return self._put(request, send)
+        finally:
+            with self._changed:
+                self._asking -= 1
+                self._changed.notify_all()
+
+    def _put(self, request: Request, send: Send) -> Answer:
         asked = json.loads(request.body)
         entries: list[dict[str, Any]] = asked.get("Entries", [])
         if len(entries) > MOST_ENTRIES:
@@ -81,7 +99,7 @@ class Buses:
     def _remember(self, event_id: str | None, header: str) -> None:
         if not event_id or not _VALID.fullmatch(header):
             return
-        with self._lock:
+        with self._changed:
             self._headers[event_id] = header
             while len(self._headers) > _REMEMBERED:
                 self._headers.popitem(last=False)

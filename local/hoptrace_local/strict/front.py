@@ -28,8 +28,8 @@ class StrictFront:
     def __init__(self, target: str, timeout: float = 60.0) -> None:
         self._target = urlsplit(target)
         self._timeout = timeout
-        buses = Buses()
-        self._rules = (Queues(buses).handle, buses.handle, topics.handle)
+        self._buses = Buses()
+        self._rules = (Queues(self._buses).handle, self._buses.handle, topics.handle)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.front = self
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="strict-front", daemon=True).start()
@@ -38,6 +38,10 @@ class StrictFront:
     def url(self) -> str:
         """What `AWS_ENDPOINT_URL` must be to speak with the emulator through here."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def trace_header(self, event: bytes) -> str:
+        """The trace header that a bus gives to the function behind a rule with this event; empty for any other."""
+        return self._buses.header_of(event.decode(errors="replace"))
 
     def close(self) -> None:
         """Stop listening."""
