@@ -111,10 +111,9 @@ def _is_step_functions(event: Shape) -> bool:
     # What a Parallel state ends with is an array of its branches' results.
     places = (event,) if event.is_object() else _first(event)
     return any(
-        is_context_object(place)
-        or place.text("_hoptrace", "via") == "states"
-        or any(is_context_object(value) for _, value in place.pairs())
+        is_context_object(part) or part.text("_hoptrace", "via") == "states"
         for place in places
+        for part in (place, *(value for _, value in place.pairs()))
     )
 
 

@@ -173,7 +173,7 @@ def _source_record(document: Shape, opener: Opener) -> Record | None:
 # Triggers whose events services put into messages, so that the services they came by led here.
 _DELIVERED = frozenset(("s3", "destination", "scheduler", "step_functions", "pipes", "iot"))
 # Triggers whose readers open what lies in their events, and share the work with whoever opened those.
-_NESTING = frozenset(("sqs", "sns", "destination", "step_functions", "pipes"))
+_NESTING = frozenset(("sqs", "sns", "kinesis", "firehose", "destination", "step_functions", "pipes"))
 
 
 def _is_any(_document: Shape) -> bool:

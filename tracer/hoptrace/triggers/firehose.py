@@ -15,9 +15,9 @@ from hoptrace.triggers.streams import each, open_data
 SYSTEM = "aws.firehose"
 
 
-def read(event: Shape, name: str) -> Arrival:
+def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     """Read every record."""
-    opener = Opener()
+    opener = opener or Opener()
     stream = last_of_arn(event.text("deliveryStreamArn"))
     source = last_of_arn(event.text("sourceKinesisStreamArn"))
     members = event.items("records")

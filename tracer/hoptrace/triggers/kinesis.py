@@ -15,9 +15,9 @@ from hoptrace.triggers.streams import each, open_data
 SYSTEM = "aws.kinesis"
 
 
-def read(event: Shape, name: str) -> Arrival:
+def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     """Read every record; what was put with one call may be of many traces."""
-    opener = Opener()
+    opener = opener or Opener()
     members = event.items("Records")
     arrival = Arrival(name, "pubsub", partial_failures=True, ordered=True)
     arrival.records = each(members, lambda member: record(member, opener))

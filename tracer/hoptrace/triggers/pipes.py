@@ -68,6 +68,6 @@ def record(member: Shape, opener: Opener) -> Record | None:
         read_nesting: Callable[[Shape, Opener], Record] = loaded.record
         # A pipe takes a Kinesis record out of the object in which Lambda's own event has it.
         flat = module == "kinesis" and not member.has("kinesis")
-        return read_nesting(Shape({**member.raw, "kinesis": member.raw}) if flat else member, opener)
+        return read_nesting(Shape({**dict(dict.items(member.raw)), "kinesis": member.raw}) if flat else member, opener)
     read_one: Callable[[Shape], Record] = loaded.record
     return read_one(member)

@@ -3,7 +3,8 @@
 Recognised by: `Records[0].eventSource` is `aws:sqs`.
 Context: each record's own message attributes; then what its body wraps, to any depth; then `AWSTraceHeader` when it
     says `Sampled=1` (else only its trace id is joined). A Lambda function's dead letter has that function's.
-Hops: what the body wraps, then SQS from `SentTimestamp`; a redelivery is one more, from the first receipt.
+Hops: what the body wraps, then SQS from `SentTimestamp`; a redelivery is one more, from the first receipt, and so is a
+    dead-letter queue after the queue that gave up.
 Pointers: those of what the body wraps, else the message id.
 """
 
@@ -97,5 +98,11 @@ def _hops(message: Shape, queue: str, found: Record) -> list[Hop]:
         # Nanoseconds, as the hop's own times: from here on the message waited for this function, not for its turn.
         attributes["hoptrace.sqs.first_received"] = first
         if attributes.get("hoptrace.sqs.receive_count", 1) != 1:
-            hops.append(Hop(f"SQS {queue} redelivery", "aws_sqs", max(first, start), None, dict(attributes)))
+            source = last_of_arn(message.text("attributes", "DeadLetterQueueSourceArn"))
+            name = f"SQS {queue}" if source else f"SQS {queue} redelivery"
+            if source:
+                # Received there first, and moved at a time that nobody tells.
+                hops[0].name = f"SQS {source}"
+                hops[0].attributes = {**attributes, "messaging.destination.name": source}
+            hops.append(Hop(name, "aws_sqs", max(first, start), None, dict(attributes)))
     return hops

@@ -6,12 +6,14 @@ Context: the reserved key in the event, then in any object at its top, then what
     `Execution.Input` wraps. Without any, all functions of the execution are of one trace, whose id is derived from its
     ARN.
 Hops: those of what started the execution, then the state machine from `Execution.StartTime` and the state from
-    `State.EnteredTime`.
+    `State.EnteredTime`; the state alone where the producer is who ended an earlier task. Without a context object,
+    Step Functions from `_hoptrace.sent`.
 Pointers: the execution's ARN, and that of the execution that started it.
 """
 
-from hoptrace.carriers.reserved import RESERVED_KEY, SENT, extract_reserved
+from hoptrace.carriers.reserved import RESERVED_KEY, SENT, VIA, extract_reserved
 from hoptrace.shape import Shape
+from hoptrace.spans.context import SpanContext
 from hoptrace.triggers import is_context_object
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso, from_ms, hop_since, last_of_arn
 from hoptrace.triggers.envelopes import UNREAD, Opener, take, within
@@ -36,10 +38,14 @@ def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     arn = context.text("Execution", "Id")
     about = _about(context)
     found = Record(name=f"process {context.text('State', 'Name')}".rstrip(), attributes=dict(about))
-    hops = take(found, _started_by(context, opener))
+    hops: list[Hop | None] = [*take(found, _started_by(context, opener)), *_hops(context, about)]
     if opener.refused():
         found.attributes[UNREAD] = True
+    started_by = found.context
     _passed_on(places, found)
+    if found.context is not started_by and context.has("Execution", "Input") and _differ(found.context, started_by):
+        # It came in on the way, with the end of a task: what was before that is not what followed it.
+        hops = hops[-1:]
     if arn:
         if found.context is None and not found.links and not found.root:
             from hoptrace.pointers import derive
@@ -49,23 +55,19 @@ def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     parent = context.text("Execution", "Input", _STARTED_BY)
     if parent:
         found.pointers.append((POINTER, parent))
-    found.hops = chain([*hops, *(_hops(context, about) if arn else [_hop_of_key(places)])])
+    found.hops = chain(hops if arn else [_hop_of_key(places)])
     return Arrival(name, attributes=dict(found.attributes), records=[found])
 
 
 def _context_object(places: "list[Shape]") -> Shape:
-    for place in places:
-        for candidate in (place, *(value for _, value in place.pairs())):
-            if is_context_object(candidate):
-                return candidate
-    return Shape(None)
+    return next((part for part in _parts(places) if is_context_object(part)), Shape(None))
 
 
 def _passed_on(places: "list[Shape]", found: Record) -> None:
     """Look for the reserved key in what the states before handed on, which is nearer than what started it all."""
     producers = []
     for place in places:
-        for candidate in (place, *(value for _, value in place.pairs())):
+        for candidate in _parts([place]):
             producer = extract_reserved(candidate) if candidate.has(RESERVED_KEY) else None
             if producer is not None:
                 producers.append(producer)
@@ -79,19 +81,31 @@ def _passed_on(places: "list[Shape]", found: Record) -> None:
 
 def _started_by(context: Shape, opener: Opener) -> Record | None:
     """What started the execution; of an array that a Map state goes through, the one that this task is for."""
+    given = context.get("Execution", "Input")
+    if given.text(RESERVED_KEY, VIA) == "states":
+        return Record(context=extract_reserved(given), carrier="traceparent")
     item = within(context.get("Map", "Item", "Value"), opener)
     if item is not None and item.context is not None:
         return item
-    return within(context.get("Execution", "Input"), opener)
+    return within(given, opener)
+
+
+def _differ(one: SpanContext | None, other: SpanContext | None) -> bool:
+    return one is None or other is None or one.span_id != other.span_id
 
 
 def _hop_of_key(places: "list[Shape]") -> Hop | None:
     """Without a context object all that is known is when the execution was asked for."""
-    for place in places:
+    for place in _parts(places):
         start = from_ms(place.number(RESERVED_KEY, SENT))
         if start is not None:
             return Hop("Step Functions", _SYSTEM, start)
     return None
+
+
+def _parts(places: "list[Shape]") -> "list[Shape]":
+    """Each place, followed by what stands one level down in it."""
+    return [part for place in places for part in (place, *(value for _, value in place.pairs()))]
 
 
 def _hops(context: Shape, about: "Attributes") -> "list[Hop | None]":
