@@ -116,7 +116,12 @@ class Completer:
 
     def span(self, record: SpanEnded) -> list[Finished]:
         """Pass a finished span on."""
-        return [Finished(self.origin, [record.span])]
+        origin = self.origin
+        if record.resource:
+            origin = Origin.of({**dict(origin.resource), **record.resource}, origin.scope)
+        if record.scope is not None:
+            origin = Origin(origin.resource, record.scope)
+        return [Finished(origin, [record.span])]
 
     def end(self, record: End, *, seen: bool) -> list[Finished]:
         """Close an invocation that came back."""

@@ -150,10 +150,15 @@ class Begin(NamedTuple):
 
 
 class SpanEnded(NamedTuple):
-    """A span inside an invocation (`request_id` empty: outside any) ended."""
+    """A span inside an invocation (`request_id` empty: outside any) ended.
+
+    `scope` is the library's that made it, None for the tracer itself; `resource` is what it has beside the process's.
+    """
 
     request_id: str
     span: Span
+    scope: tuple[str, str] | None = None
+    resource: Attributes | None = None
 
 
 class End(NamedTuple):

@@ -22,8 +22,13 @@ _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circul
 
 
 def span_record(span: Span) -> bytes:
-    """A finished span."""
-    return _line({"v": PROTOCOL, "type": "span", "request_id": span.request_id, "span": as_dict(span)})
+    """A finished span; with its scope where another library made it, and what its resource has beside ours."""
+    record: dict[str, object] = {"v": PROTOCOL, "type": "span", "request_id": span.request_id, "span": as_dict(span)}
+    if span.scope is not None:
+        record["scope"] = span.scope
+    if span.resource:
+        record["resource"] = span.resource
+    return _line(record)
 
 
 def begin_record(

@@ -18,6 +18,7 @@ from .send import Bell, Outbox
 from .settings import OUR_HANDLER, Settings, collector_here, in_lambda, is_the_handler, named_handler, settings
 from .spans import Span, on_end
 from .spans.exceptions import exception_attributes
+from .spans.span import observer
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Session:
         if not self.owes_ring:
             return
         self.owes_ring = False
+        watching = observer()
+        if watching is not None:
+            with guard("entry.observer"):
+                watching.over()
         if self.bell is not None:
             self.bell.ring()
         if self.direct is not None:

@@ -18,7 +18,7 @@ from .settings import Settings, trace_header
 from .spans import ERROR, INTERNAL, Span, activate, current_span, restore, set_invocation
 from .spans.context import parse_xray_root
 from .spans.exceptions import exception_message, exception_type
-from .spans.span import new_span_id
+from .spans.span import Course, new_span_id, observer
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -214,6 +214,9 @@ class Invocations:
         lineage = lay_out(arrival, name, now, request_id, root, self._settings, current)
         span = lineage.invocation
         span.silence()
+        span.course = course = Course()
+        for _, record in lineage.records:
+            record.course = course
         invocation = Invocation(arrival, lineage, ordinal, current)
         cold = self._cold(ordinal, now)
         span.set_attributes(arrival.attributes)
@@ -234,6 +237,12 @@ class Invocations:
             self._outbox.write(encode.span_record(self._init_span(span)))
         if self._in_lambda:  # where a process runs one invocation at a time
             set_invocation(span)
+        watching = observer()
+        if watching is not None:
+            for made in (span, *(record for _, record in lineage.records)):
+                watching.started(made)
+            for hop in lineage.hops:
+                watching.ended(hop)
         invocation.token = activate(span)
         if self._in_lambda:
             invocation.cpu = time.process_time_ns()
@@ -328,6 +337,8 @@ class Invocations:
             now = self._clock()
             for _, span in invocation.lineage.records:
                 span.end(now)
+            if invocation.span.course is not None:
+                invocation.span.course.over = True
             self._outbox.confess()
             if hold:
                 self._held = (invocation, now)

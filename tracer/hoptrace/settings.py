@@ -139,6 +139,14 @@ class Settings:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("settings are read-only")
 
+    def whole(self, *names: str, default: int = 128) -> int:
+        """A whole number that few need to know: the first of these variables that is set."""
+        return _integer(self.environ, names, default)
+
+    def listed(self, name: str) -> list[str]:
+        """The comma-separated words of a variable that few need to know, in lower case."""
+        return _list(self.environ, name)
+
 
 _current: Settings | None = None
 

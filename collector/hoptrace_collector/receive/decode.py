@@ -84,7 +84,11 @@ def _begin(record: dict[str, Any]) -> Begin | None:
 
 def _span_ended(record: dict[str, Any]) -> SpanEnded | None:
     span = decode_span(record.get("span"))
-    return SpanEnded(text(record.get("request_id")), span) if span is not None else None
+    if span is None:
+        return None
+    scope = record.get("scope")
+    made_by = (text(scope[0]), text(scope[1])) if isinstance(scope, list) and len(scope) > 1 else None
+    return SpanEnded(text(record.get("request_id")), span, made_by, attributes(record.get("resource")))
 
 
 def _end(record: dict[str, Any]) -> End | None:

@@ -23,6 +23,9 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("aiohttp.client", "hoptrace.clients.aiohttp"),
     ("urllib.request", "hoptrace.clients.urllib_request"),
     ("http.client", "hoptrace.clients.http_client"),
+    ("opentelemetry.context", "hoptrace.otel"),
+    ("opentelemetry.trace", "hoptrace.otel"),
+    ("opentelemetry.instrumentation.aws_lambda", "hoptrace.otel"),
     ("opentelemetry.exporter.otlp.proto.http", "hoptrace.clients.otlp_exporter"),
     ("opentelemetry.exporter.otlp.json.http", "hoptrace.clients.otlp_exporter"),
 )

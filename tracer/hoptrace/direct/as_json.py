@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 
+from .batches import grouped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,14 +22,15 @@ INT64 = range(-(2**63), 2**63)
 
 def request(batch: Batch) -> bytes:
     """An `ExportTraceServiceRequest`."""
-    scope = {"name": batch.scope[0], "version": batch.scope[1]}
-    spans = [_span(span) for span in batch.spans]
     found = {
         "resourceSpans": [
             {
-                "resource": {"attributes": _attributes(batch.resource)},
-                "scopeSpans": [{"scope": scope, "spans": spans}],
+                "resource": {"attributes": _attributes(resource)},
+                "scopeSpans": [
+                    {"scope": {"name": scope[0], "version": scope[1]}, "spans": [_span(span) for span in spans]}
+                ],
             }
+            for resource, scope, spans in grouped(batch)
         ]
     }
     return json.dumps(found, separators=(",", ":")).encode("ascii")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 
 from .as_json import INT64, number, text
+from .batches import grouped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ _MOST = 2**64 - 1
 
 def request(batch: Batch) -> bytes:
     """An `ExportTraceServiceRequest`."""
-    scope = _string(1, batch.scope[0]) + _string(2, batch.scope[1])
-    spans = _message(1, scope) + b"".join(_message(2, _span(span)) for span in batch.spans)
-    resource = _attributes(1, batch.resource)
-    return _message(1, _message(1, resource) + _message(2, spans))
+    parts = []
+    for resource, scope, found in grouped(batch):
+        spans = _message(1, _string(1, scope[0]) + _string(2, scope[1]))
+        spans += b"".join(_message(2, _span(span)) for span in found)
+        parts.append(_message(1, _message(1, _attributes(1, resource)) + _message(2, spans)))
+    return b"".join(parts)
 
 
 def rejected(body: bytes) -> tuple[int, str]:

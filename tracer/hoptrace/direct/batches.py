@@ -106,3 +106,23 @@ def _take(batch: Batch, line: bytes) -> None:
         elif kind in ("span", "end"):
             batch.opened.pop(identifier, None)
             batch.spans.append(span)
+            _note_origin(batch, record)
+
+
+def _note_origin(batch: Batch, record: dict[str, Any]) -> None:
+    """Where another library made the span, or its resource is another."""
+    scope, resource = record.get("scope"), record.get("resource")
+    if isinstance(scope, list) and len(scope) > 1:
+        batch.spans[-1]["scope"] = (str(scope[0]), str(scope[1]))
+    if isinstance(resource, dict):
+        batch.spans[-1]["resource"] = {**batch.resource, **resource}
+
+
+def grouped(batch: Batch) -> list[tuple[dict[str, Any], tuple[str, str], list[dict[str, Any]]]]:
+    """The batch's spans by resource and scope, each group in the order of its first span."""
+    groups: dict[tuple[str, tuple[str, str]], tuple[dict[str, Any], tuple[str, str], list[dict[str, Any]]]] = {}
+    for span in batch.spans:
+        resource, scope = span.get("resource", batch.resource), span.get("scope", batch.scope)
+        name = json.dumps(resource, sort_keys=True, default=str) if resource is not batch.resource else ""
+        groups.setdefault((name, tuple(scope)), (resource, scope, []))[2].append(span)
+    return list(groups.values()) or [(batch.resource, batch.scope, [])]

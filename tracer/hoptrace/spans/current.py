@@ -2,6 +2,9 @@
 
 A thread that the user's code starts has an empty context. Where Lambda runs one invocation at a time in a process, what
 such a thread does belongs to that invocation, so its span is the answer there.
+
+This is the only truth about the current span: OpenTelemetry's context, where the user's code has it, is shown this one
+(`hoptrace.otel.runtime`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,13 @@ _invocation: Span | None = None
 
 def current_span() -> Span | None:
     """The span in whose course this code runs, or `None`."""
-    return _current.get() or _invocation
+    span = _current.get()
+    return _invocation if span is None else span or None
+
+
+def activated() -> Span | None:
+    """What was made current here and nowhere else: without the invocation that stands behind it."""
+    return _current.get()
 
 
 def activate(span: Span | None) -> Token[Span | None]:
@@ -33,6 +42,14 @@ def restore(token: Token[Span | None]) -> None:
         _current.reset(token)
     except (ValueError, RuntimeError):
         _current.set(None)
+
+
+def give_back(token: Token[Span | None]) -> None:
+    """Undo `activate` as OpenTelemetry would: a token of another context changes nothing here."""
+    try:
+        _current.reset(token)
+    except (ValueError, RuntimeError):
+        return
 
 
 def set_invocation(span: Span | None) -> None:

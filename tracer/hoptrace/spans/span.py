@@ -17,6 +17,7 @@ from .exceptions import exception_attributes
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
 
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
@@ -51,6 +52,15 @@ class Event:
         self.attributes: dict[str, object] = dict(attributes) if attributes else {}
 
 
+class Course:
+    """The course of one invocation, which all spans that were begun in it share; `over` once the handler is back."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
 class Span:
     """A span being recorded, or recorded.
 
@@ -59,12 +69,18 @@ class Span:
         parent_id: 16 hex digits, or empty for a root.
         start, end_time: nanoseconds since the epoch; `end_time` is 0 while it runs.
         request_id: of the invocation it belongs to, or empty.
+        course: of that invocation, or `None`.
+        scope: name and version of the library that made it; `None` for ours.
+        resource: attributes in which its resource differs from the process's, or `None`.
+        api, seen: what OpenTelemetry's API sees of it and of the context, once somebody has looked (`hoptrace.otel`).
     """
 
     __slots__ = (
         "_silent",
+        "api",
         "attributes",
         "context",
+        "course",
         "end_time",
         "events",
         "kind",
@@ -72,6 +88,9 @@ class Span:
         "name",
         "parent_id",
         "request_id",
+        "resource",
+        "scope",
+        "seen",
         "start",
         "status",
     )
@@ -88,6 +107,11 @@ class Span:
         self.links: list[Link] = []
         self.status: tuple[int, str] = (UNSET, "")
         self.request_id = request_id
+        self.course: Course | None = None
+        self.scope: tuple[str, str] | None = None
+        self.resource: dict[str, object] | None = None
+        self.api: Any = None
+        self.seen: Any = None
         self._silent = False
 
     @property
@@ -146,9 +170,18 @@ class Span:
         """Finish it. When this returns, the span is out of this process's hands. A second call does nothing."""
         if self.end_time:
             return
+        if self.course is not None and self.course.over and not self._silent:
+            self.attributes["hoptrace.late"] = True
         self.end_time = max(end or time_ns(), self.start)
         if not self._silent:
             _sink(self)
+        if _observer is not None:
+            _observer.ended(self)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is an invocation's own, which ends with the invocation."""
+        return self._silent
 
     def silence(self) -> None:
         """Leave handing over to whoever called this (the invocation's own span goes out in its `end` record)."""
@@ -172,9 +205,9 @@ def start_span(
         root: begin a new trace even where there is a current span.
     """
     current = current_span() if parent is None and not root else parent
-    request_id = ""
+    request_id, course = "", None
     if isinstance(current, Span):
-        request_id = current.request_id
+        request_id, course = current.request_id, current.course
         current = current.context
     span_id = new_span_id()
     if current is None:
@@ -183,10 +216,15 @@ def start_span(
     else:
         context = current.child(span_id)
         parent_id = current.span_id
+    if _baggage is not None:
+        context.baggage = _baggage(context.baggage)
     span = Span(name, kind, context, parent_id, start or time_ns(), request_id)
+    span.course = course
     if attributes:
         span.set_attributes(attributes)
     span.links.extend(links)
+    if _observer is not None:
+        _observer.started(span)
     return span
 
 
@@ -212,6 +250,47 @@ def on_end(sink: Callable[[Span], None] | None) -> Callable[[Span], None]:
     global _sink
     before, _sink = _sink, sink or _nowhere
     return before
+
+
+_baggage: Callable[[str], str] | None = None
+
+
+def on_child(baggage: Callable[[str], str] | None) -> None:
+    """Name what decides which baggage goes on with a new span, from what its parent had; `None`: just that."""
+    global _baggage
+    _baggage = baggage
+
+
+class Observer:
+    """Somebody who wants to know of every span: OpenTelemetry's side, where the user's code has it."""
+
+    def started(self, span: Span) -> None:
+        """A span has begun; what travels with it may still be changed."""
+
+    def ended(self, span: Span) -> None:
+        """A span has ended and was handed over."""
+
+    def over(self) -> None:
+        """The response of an invocation is out."""
+
+
+_observer: Observer | None = None
+
+
+def observe(observer: Observer | None) -> None:
+    """Name the one who is told, or with `None` nobody; what it does must not raise."""
+    global _observer
+    _observer = observer
+
+
+def observer() -> Observer | None:
+    """The one who is told of every span, or `None`: nobody asks in a function without OpenTelemetry."""
+    return _observer
+
+
+def hand_over(span: Span) -> None:
+    """Give away a finished span that was recorded elsewhere."""
+    _sink(span)
 
 
 def _attribute(value: object, length: int) -> object | None:

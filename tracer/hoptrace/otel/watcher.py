@@ -1,0 +1,92 @@
+"""The one who watches every span of this process on OpenTelemetry's behalf, from when there is somebody to tell.
+
+Processors that the user added to our provider are shown each span as the SDK has it; providers of theirs, of metrics
+and logs too, are flushed when the response of an invocation is out, because what lies in a queue of theirs would stay
+there while the environment is frozen.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..guard import guard
+from ..spans import Span
+from ..spans.span import Observer, observe
+
+_PATIENCE_MS = 1_000
+
+
+class Watcher(Observer):
+    """Tells processors, and flushes."""
+
+    def __init__(self) -> None:
+        self._processors: tuple[Any, ...] = ()
+        self._flushes: dict[int, Callable[[int], Any]] = {}
+
+    def add(self, processor: Any) -> None:
+        """Show every span to this processor from now on."""
+        self._processors = (*self._processors, processor)
+
+    def flush_by(self, owner: object, flush: Callable[[int], Any]) -> None:
+        """Call `flush(milliseconds)` after each invocation, once for this owner."""
+        self._flushes[id(owner)] = flush
+
+    def started(self, span: Span) -> None:
+        """A span has begun."""
+        if self._processors:
+            from . import sdk
+            from .span import shown
+
+            for processor in self._processors:
+                with guard("otel.on_start"):
+                    processor.on_start(shown(span), parent_context=sdk.current_context())
+
+    def ended(self, span: Span) -> None:
+        """A span has ended."""
+        if not self._processors:
+            return
+        with guard("otel.readable"):
+            from . import sdk
+
+            readable = sdk.readable(span)
+            for processor in self._processors:
+                with guard("otel.on_end"):
+                    processor.on_end(readable)
+
+    def over(self) -> None:
+        """The response is out: nothing waits for what is flushed now but the next event."""
+        for processor in self._processors:
+            with guard("otel.flush"):
+                processor.force_flush(_PATIENCE_MS)
+        for flush in list(self._flushes.values()):
+            with guard("otel.flush"):
+                flush(_PATIENCE_MS)
+
+    def force_flush(self, milliseconds: int) -> bool:
+        """Have the processors send what they hold; whether all did."""
+        return False not in [bool(processor.force_flush(milliseconds)) for processor in self._processors]
+
+    def shutdown(self) -> None:
+        """End the processors."""
+        processors, self._processors = self._processors, ()
+        for processor in processors:
+            processor.shutdown()
+
+
+_watcher: Watcher | None = None
+
+
+def watcher() -> Watcher:
+    """This process's, who watches from the first time that anybody asks."""
+    global _watcher
+    if _watcher is None:
+        _watcher = Watcher()
+        observe(_watcher)
+    return _watcher
+
+
+def leave() -> None:
+    """Watch no longer."""
+    global _watcher
+    if _watcher is not None:
+        _watcher = None
+        observe(None)
