@@ -55,9 +55,6 @@ EXPECTED: dict[str, tuple[str, str, str | None, list[tuple[SpanContext | None, s
     "sam/apigateway-aws-proxy.json": ("api_gateway_rest", "http", "POST /{proxy+}", [(None, "", [GATEWAY])]),
     "sam/apigateway-http-api-proxy.json": ("api_gateway_http", "http", None, [(None, "", [GATEWAY])]),
     "sam/cloudwatch-scheduled-event.json": ("schedule", "timer", None, [(None, "", [])]),
-    "sam/dynamodb-update.json": ("other", "other", None, []),
-    "sam/kinesis-get-records.json": ("other", "other", None, []),
-    "sam/s3-put.json": ("other", "other", None, []),
     # The sample's timestamps are of 1970: no time that can be meant, so no hop.
     "sam/sns-notification.json": ("sns", "pubsub", None, [(None, "", [])]),
     "sam/sqs-receive-message.json": ("sqs", "pubsub", None, [(None, "", [SQS])]),
