@@ -369,9 +369,9 @@ def test_the_callers_parameters_are_the_same_objects_with_the_same_content(wire,
 
 
 def test_the_service_of_a_call_without_a_row_is_named_too(wire, recorded):
-    wire("ssm").client.get_parameter(Name="/PRIVATE")
+    wire("ecs").client.describe_clusters(clusters=["PRIVATE"])
     (span,) = recorded.spans
-    assert (span.name, span.kind) == ("SSM.GetParameter", CLIENT)
-    assert span.attributes["server.address"] == "ssm.eu-west-1.amazonaws.com"
+    assert (span.name, span.kind) == ("ECS.DescribeClusters", CLIENT)
+    assert span.attributes["server.address"] == "ecs.eu-west-1.amazonaws.com"
     assert span.attributes["server.port"] == 443
     assert "PRIVATE" not in json.dumps(recorded.records)

@@ -20,6 +20,10 @@ from ..spans.exceptions import exception_type
 _NO_PARAMS: Params = {}
 # OpenTelemetry's own limit of links.
 _MOST_LINKS = 128
+_FAILED = {
+    "FunctionError": "the function that was invoked failed",
+    "error": "the execution that was started failed",
+}
 _SECURE = 443
 _PLAIN = 80
 
@@ -41,7 +45,10 @@ class Call:
         more = self._row.extra
         if more is not None:
             attributes.update(more(operation, given, str(attributes.get("cloud.region", ""))))
-        name, kind = _messaging(entry, self._row, given, attributes) or (_sdk_name(model, operation), CLIENT)
+        name, kind = _messaging(entry, self._row, given, attributes) or (
+            _model_name(attributes) or _sdk_name(model, operation),
+            CLIENT,
+        )
         self.span: Span = start_span(name, kind, attributes)
         self._token = activate(self.span)
 
@@ -101,7 +108,7 @@ class Call:
             return
         self.span.set_attribute("error.type", codes[0])
         if len(self._row.failed) == 1:
-            self.span.set_status(ERROR, "the function that was invoked failed")
+            self.span.set_status(ERROR, _FAILED.get(self._row.failed[0], "what was called failed"))
             return
         self.span.set_attribute("hoptrace.messaging.failed_count", len(codes))
         self.span.set_status(ERROR, f"{len(codes)} of the entries were refused")
@@ -121,6 +128,12 @@ def _target(meta: Any, operation: str) -> dict[str, object]:
 def _sdk_name(model: Any, operation: str) -> str:
     service = model.metadata.get("serviceId") or model.service_name
     return f"{service.replace(' ', '')}.{operation}"
+
+
+def _model_name(attributes: dict[str, object]) -> str:
+    """`chat anthropic.claude-3`, as the GenAI conventions name a call of a model; of a profile's ARN its last part."""
+    model = attributes.get("gen_ai.request.model")
+    return f"{attributes['gen_ai.operation.name']} {model.rpartition('/')[2]}" if isinstance(model, str) else ""
 
 
 def _messaging(entry: Service, row: Row, params: Params, attributes: dict[str, object]) -> tuple[str, int] | None:

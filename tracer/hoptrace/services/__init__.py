@@ -5,9 +5,10 @@ Fields are chosen, never everything: no body, payload, attribute value, item or 
 in `boto3.client(…)`; one without a row gets what every AWS call has.
 """
 
+from .bedrock import BEDROCK_AGENT_RUNTIME, BEDROCK_RUNTIME
 from .dynamodb import DYNAMODB
-from .fields import Field, arn
 from .functions import LAMBDA
+from .guarded import KMS, SECRETS_MANAGER, SSM, STS
 from .messaging import EVENTBRIDGE, SNS, SQS
 from .row import Row, Service
 from .step_functions import STEP_FUNCTIONS
@@ -27,12 +28,12 @@ SERVICES: dict[str, Service] = {
     "iot-data": IOT_DATA,
     "s3": S3,
     "stepfunctions": STEP_FUNCTIONS,
-    "secretsmanager": Service(
-        other=Row(
-            request=(Field("aws.secretsmanager.secret.arn", arn, "SecretId"),),
-            response=(Field("aws.secretsmanager.secret.arn", arn, "ARN"),),
-        )
-    ),
+    "secretsmanager": SECRETS_MANAGER,
+    "ssm": SSM,
+    "kms": KMS,
+    "sts": STS,
+    "bedrock-runtime": BEDROCK_RUNTIME,
+    "bedrock-agent-runtime": BEDROCK_AGENT_RUNTIME,
 }
 """The table, by botocore's service name."""
 

@@ -4,7 +4,7 @@ A file because a call names its tables in four ways: a parameter, the keys of `R
 transaction, or (PartiQL) inside a statement, which is not read: it holds values.
 """
 
-from .fields import EACH, KEYS, Field, flag, name_of, number, text, values
+from .fields import EACH, KEYS, Field, each_as_json, flag, name_of, number, text, values
 from .row import Inject, Params, Row, Service, later
 
 _ACTIONS = ("Put", "Get", "Update", "Delete", "ConditionCheck")
@@ -39,6 +39,8 @@ _REQUEST = (
 _RESPONSE = (
     Field("aws.dynamodb.count", number, "Count"),
     Field("aws.dynamodb.scanned_count", number, "ScannedCount"),
+    # There only when the call asked for it.
+    Field("aws.dynamodb.consumed_capacity", each_as_json, "ConsumedCapacity"),
 )
 
 

@@ -83,6 +83,36 @@ def several(found: list[object]) -> object:
     return strings if len(strings) > 1 else None
 
 
+def texts(found: list[object]) -> object:
+    """The strings of the list that stands there."""
+    if not found or not isinstance(found[0], list | tuple):
+        return None
+    return [one for one in found[0] if isinstance(one, str)] or None
+
+
+def decimal(found: list[object]) -> object:
+    """The first value, when it is a number."""
+    first = found[0] if found else None
+    return float(first) if isinstance(first, int | float) and not isinstance(first, bool) else None
+
+
+def digits(found: list[object]) -> object:
+    """The whole number that a header's text is."""
+    first = found[0] if found else None
+    return int(first) if isinstance(first, str) and first.isascii() and first.isdigit() and len(first) < 16 else None
+
+
+def each_as_json(found: list[object]) -> object:
+    """The one mapping, or each of the list's, as JSON: how the conventions want structures in an attribute."""
+    import json
+
+    ones = found[0] if found and isinstance(found[0], list | tuple) else found
+    try:
+        return [json.dumps(one, separators=(",", ":")) for one in ones if isinstance(one, dict)] or None
+    except (TypeError, ValueError):  # a stub's own values
+        return None
+
+
 def arn(found: list[object]) -> object:
     """The first value, when it is an ARN (several services take a name or an ARN in one parameter)."""
     first = text(found)

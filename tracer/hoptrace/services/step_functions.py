@@ -60,7 +60,12 @@ STEP_FUNCTIONS = Service(
             request=_RESOURCES, response=_STARTED, inject=start, pointers=execution, always_points=True
         ),
         "StartSyncExecution": Row(
-            request=_RESOURCES, response=_STARTED, inject=start_sync, pointers=execution, always_points=True
+            request=_RESOURCES,
+            response=_STARTED,
+            inject=start_sync,
+            pointers=execution,
+            always_points=True,
+            failed=("error",),
         ),
         "SendTaskSuccess": Row(inject=succeed, opt_in=True),
     },
