@@ -60,7 +60,7 @@ def test_no_golden_event_fits_a_row_further_down_when_its_own_is_taken_out(file:
 
     fitting = [name for name, fits, _ in TRIGGERS if fits(Shape(load(file)))]
     assert fitting[0] == EXPECTED[file][0]
-    assert set(fitting[1:]) <= {"eventbridge", "api_gateway_http", "api_gateway_rest", "websocket"}
+    assert set(fitting[1:]) <= {"eventbridge", "api_gateway_http", "api_gateway_rest", "websocket", "pipes"}
 
 
 def test_names_are_unique_and_files_exist() -> None:

@@ -40,8 +40,8 @@ def read(event: Shape, name: str) -> Arrival:
 
 
 def record(member: Shape) -> Record:
-    """Read one message, of either broker, as a pipe hands it on; a RabbitMQ message does not name its queue then."""
-    return _rabbit(member, "") if member.has("basicProperties") else _active(member)
+    """Read one message, of either broker, as a pipe hands it on; a RabbitMQ message names its queue itself then."""
+    return _rabbit(member, member.text("eventSourceKey")) if member.has("basicProperties") else _active(member)
 
 
 def _active(member: Shape) -> Record:
