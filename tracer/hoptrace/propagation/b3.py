@@ -12,7 +12,7 @@ _KEPT = ("1", "d", "true")  # "true" is what some old senders of X-B3-Sampled wr
 def read(get: "Callable[[str], str]") -> SpanContext | None:
     """Read the single header, or else the several. A bare decision ("0") is no context."""
     fields = get("b3").strip().split("-")
-    if len(fields) >= 2:
+    if 2 <= len(fields) <= 4:
         trace_id, span_id, decision = fields[0], fields[1], fields[2] if len(fields) > 2 else ""
     else:
         trace_id, span_id = get("x-b3-traceid").strip(), get("x-b3-spanid").strip()

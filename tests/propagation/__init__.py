@@ -1,0 +1,1 @@
+"""The formats that travel, compared with those who also write them."""
