@@ -350,7 +350,51 @@ loaded = [m for m in sys.modules if m.startswith("hoptrace.clients.")]
 print(sorted(loaded))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout == "['hoptrace.clients.http_client', 'hoptrace.clients.imports', 'hoptrace.clients.method']\n"
+    assert done.stdout == "['hoptrace.clients.imports']\n"
+
+
+WRAPPED = """
+import functools, http.client, socket, sys, threading
+import hoptrace.clients as c
+from hoptrace import spans
+ended = []
+spans.on_end(ended.append)
+own = http.client.HTTPConnection.putrequest
+c.install()
+ours = http.client.HTTPConnection.putrequest
+assert (ours.__name__, ours.__doc__, ours.__wrapped__) == (own.__name__, own.__doc__, own) and ours is not own
+
+@functools.wraps(ours)
+def theirs(self, *arguments, **named):
+    print("theirs")
+    return ours(self, *arguments, **named)
+
+if {wrapped}:
+    http.client.HTTPConnection.putrequest = theirs
+
+def call():
+    left, right = socket.socketpair()
+    right.sendall(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
+    connection = http.client.HTTPConnection("example.com")
+    connection.sock = left
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 204
+    connection.close(), right.close()
+    print(len(ended))
+
+call(), call(), c.uninstall(), call()
+print(http.client.HTTPConnection.putrequest is (theirs if {wrapped} else own))
+"""
+
+
+def test_the_first_request_brings_the_patch_and_is_traced_itself():
+    done = subprocess.run([sys.executable, "-c", WRAPPED.format(wrapped=False)], capture_output=True, text=True)
+    assert (done.stdout.split(), done.stderr) == (["1", "2", "2", "True"], "")
+
+
+def test_under_somebody_elses_wrapper_theirs_stays_and_ours_comes_on_top():
+    done = subprocess.run([sys.executable, "-c", WRAPPED.format(wrapped=True)], capture_output=True, text=True)
+    assert (done.stdout.split(), done.stderr) == (["theirs", "0", "theirs", "1", "theirs", "1", "True"], "")
 
 
 def test_a_connection_over_another_kind_of_socket_is_told_by_what_it_is_called(tmp_path, recorded):

@@ -10,6 +10,11 @@ from importlib import import_module
 from ..guard import guard
 from .imports import Watch
 
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 WATCHED: tuple[tuple[str, str], ...] = (
     ("botocore.client", "hoptrace.clients.botocore"),
     ("aiobotocore.client", "hoptrace.clients.aiobotocore"),
@@ -31,7 +36,14 @@ WATCHED: tuple[tuple[str, str], ...] = (
 )
 """Which module's import to wait for, and which module of ours has `patch(module)` and `unpatch()` for it."""
 
+LATER = {"http.client": ("HTTPConnection", "putrequest")}
+"""What older runtime clients have imported when we attach: the method whose first call brings the patch.
+
+`docs/decisions/0007-http-client-is-patched-by-its-first-request.md` says why.
+"""
+
 _watch: Watch | None = None
+_stand_ins: "list[_StandIn]" = []
 
 
 def install() -> None:
@@ -56,6 +68,8 @@ def uninstall() -> None:
         return
     _watch.stop()
     _watch = None
+    while _stand_ins:
+        _stand_ins.pop().leave()
     for _, ours in WATCHED:
         with guard("clients.uninstall"):
             loaded = sys.modules.get(ours)
@@ -71,5 +85,47 @@ class _patcher:  # noqa: N801  used as a function
     def __init__(self, ours: str) -> None:
         self.ours = ours
 
-    def __call__(self, module: object) -> None:
+    def __call__(self, module: "Any") -> None:
+        place = LATER.get(module.__name__)
+        if place is not None and self.ours not in sys.modules:
+            owner, name = getattr(module, place[0]), place[1]
+            # Somebody's wrapper is there already: ours goes on top of it.
+            if not hasattr(owner.__dict__[name], "__wrapped__"):
+                _stand_ins.append(_StandIn(self.ours, module, owner, name))
+                return
         import_module(self.ours).patch(module)
+
+
+class _StandIn:
+    """A method that has the patch put in its place when it is called for the first time."""
+
+    __slots__ = ("_function", "_owner", "_waiting")
+
+    def __init__(self, ours: str, module: "Any", owner: "Any", name: str) -> None:
+        original: Callable[..., Any] = owner.__dict__[name]
+        self._owner = owner
+        self._waiting = True
+
+        def stand_in(self_: "Any", *arguments: "Any", **named: "Any") -> "Any":
+            if self._waiting:
+                in_place = self.leave()
+                with guard(f"clients.{module.__name__}"):
+                    import_module(ours).patch(module)
+                if in_place:  # else this call is under way in somebody's wrapper, and ours is on top of it from now on
+                    return getattr(owner, name)(self_, *arguments, **named)
+            return original(self_, *arguments, **named)
+
+        stand_in.__name__, stand_in.__qualname__, stand_in.__doc__ = name, original.__qualname__, original.__doc__
+        stand_in.__module__ = original.__module__
+        stand_in.__wrapped__ = original  # type: ignore[attr-defined]
+        self._function = stand_in
+        setattr(owner, name, stand_in)
+
+    def leave(self) -> bool:
+        """Put the method back; `False` when it is part of somebody's chain, where it stays and does nothing."""
+        self._waiting = False
+        name = self._function.__name__
+        if self._owner.__dict__.get(name) is not self._function:
+            return False
+        setattr(self._owner, name, self._function.__dict__["__wrapped__"])
+        return True
