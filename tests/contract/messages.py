@@ -10,6 +10,7 @@ from tests.contract.ways import (
     CONTEXT,
     LOST,
     NOTHING,
+    POINTER,
     REFUSED,
     Message,
     Way,
@@ -87,7 +88,7 @@ class Published(Way):
         return {"TopicArn": self.topic, **_message(message, "Message")}
 
     def joined(self, message: Message) -> str:
-        return NOTHING if len(message.attributes) > 9 else CONTEXT
+        return POINTER if len(message.attributes) > 9 else CONTEXT
 
     def read(self, event: Any) -> list[Message]:
         return [Message(record["Sns"]["Message"], from_topic(record["Sns"])) for record in event["Records"]]
@@ -127,7 +128,8 @@ class PublishedToQueueRaw(Published):
         self.lab.aws.subscribe(self.topic, "sqs", arn, raw=True)
 
     def joined(self, message: Message) -> str:
-        return LOST if len(message.attributes) > 10 else super().joined(message)
+        # Without an envelope there is no id that the sender could know.
+        return LOST if len(message.attributes) > 10 else NOTHING if len(message.attributes) > 9 else CONTEXT
 
     def events(self, count: int, seconds: float = 20.0) -> list[Any]:
         return polled(self.lab, self.url, self.queue, count, seconds)

@@ -1,5 +1,21 @@
 """The contract as a table: every way, of every carrier, that is tested by sending."""
 
+from tests.contract.data import (
+    Copied,
+    Delivered,
+    DeliveredBatch,
+    Execution,
+    ExecutionContext,
+    ExecutionSync,
+    Item,
+    ItemBatch,
+    ItemTransaction,
+    StreamBatch,
+    StreamRecord,
+    TaskSuccess,
+    ToDevices,
+    Uploaded,
+)
 from tests.contract.messages import (
     Published,
     PublishedBatch,
@@ -25,4 +41,18 @@ WAYS: tuple[type[Way], ...] = (
     PutToQueue,
     PutToTopic,
     PutDetailToQueue,
+    StreamRecord,
+    StreamBatch,
+    Delivered,
+    DeliveredBatch,
+    Item,
+    ItemBatch,
+    ItemTransaction,
+    Uploaded,
+    Copied,
+    ToDevices,
+    Execution,
+    ExecutionContext,
+    ExecutionSync,
+    TaskSuccess,
 )

@@ -19,7 +19,7 @@ from tests.contract.messages import (
     polled,
 )
 from tests.contract.test_every_way import check, meeting
-from tests.contract.ways import CONTEXT, NOTHING, Message, Way, attributes
+from tests.contract.ways import CONTEXT, NOTHING, POINTER, Message, Way, attributes
 
 # The name, the type and the 55 characters of a `traceparent`; and an attribute that the user sends.
 TRACEPARENT = len("traceparent") + len("String") + 55
@@ -101,7 +101,8 @@ def test_a_message_to_a_topic_has_its_context_while_there_is_room(kind: type[Way
         return
     (event,) = way.events(1)
     assert way.read(event) == [message]
-    assert meeting(done.span, identify(event).records[0]) == (CONTEXT if size + TRACEPARENT <= SNS else NOTHING)
+    without = NOTHING if kind is PublishedToQueueRaw else POINTER
+    assert meeting(done.span, identify(event).records[0]) == (CONTEXT if size + TRACEPARENT <= SNS else without)
 
 
 @pytest.mark.parametrize("size", around(SNS, 2 * TRACEPARENT) + around(SNS, TRACEPARENT)[:3])
@@ -117,7 +118,7 @@ def test_a_batch_to_a_topic_is_counted_as_a_whole(size: int, lab: Lab) -> None:
     found = [(way.read(event)[0], identify(event).records[0]) for event in way.events(2)]
     assert all(message in messages for message, _ in found)
     room = min(2, (SNS - size) // TRACEPARENT)
-    ends = [CONTEXT] * room + [NOTHING] * (2 - room)
+    ends = [CONTEXT] * room + [POINTER] * (2 - room)
     assert sorted(meeting(done.span, record) for _, record in found) == ends
 
 
@@ -147,7 +148,7 @@ def test_an_event_has_its_context_in_its_detail_while_there_is_room(size: int, l
         return
     (event,) = way.events(1)
     assert way.read(event) == [way.received(message)]
-    assert meeting(done.span, identify(event).records[0]) == (CONTEXT if size + RESERVED <= BUS else NOTHING)
+    assert meeting(done.span, identify(event).records[0]) == (CONTEXT if size + RESERVED <= BUS else POINTER)
 
 
 class PutToPolledQueue(PutToQueue):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import queue
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from tests.contract.lab import Lab
+from tests.contract.lab import Lab, Sent
 
 CONTEXT, ROOT, POINTER, NOTHING, REFUSED, LOST = "context", "root", "pointer", "nothing", "refused", "lost"
 """How the two ends of a message find each other: by the sender's span, by its trace id alone, by what AWS tells both,
@@ -36,6 +37,9 @@ class Way:
         most: how many messages one call takes.
         bodies: what can be sent; each has to be unlike the others.
         attributed: types and values that a message's attributes can have; empty where it has none.
+        numbered_by_aws: whether AWS tells both ends the same words, so that they meet without a context too.
+        always: the settings that a message of this way is always sent with.
+        more: settings that only the instance knows.
     """
 
     carrier: ClassVar[str]
@@ -45,11 +49,14 @@ class Way:
     most: ClassVar[int] = 1
     bodies: ClassVar[tuple[Any, ...]] = ()
     attributed: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    numbered_by_aws: ClassVar[bool] = False
+    always: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, answer: Callable[[Any], Any] | None = None) -> None:
         self.lab = lab
+        self.more: dict[str, str] = {}
         self.function = lab.name(type(self).__name__)
-        self.arn = lab.aws.function(self.function)
+        self.arn = lab.aws.function(self.function, answer)
 
     def close(self) -> None:
         """Let go of what is not the lab's."""
@@ -61,6 +68,9 @@ class Way:
     def joined(self, message: Message) -> str:
         """How both ends of this message find each other."""
         return CONTEXT
+
+    def told(self, message: Message, done: Sent) -> None:
+        """Hear what AWS answered to a message."""
 
     def numbered(self, number: int) -> Any:
         """A body of its own for each number."""
@@ -97,7 +107,10 @@ class Way:
 
 def records_in(event: Any) -> int:
     """How many records an event has."""
-    return len(event["Records"]) if isinstance(event, dict) and "Records" in event else 1
+    for key in ("Records", "records"):
+        if isinstance(event, dict) and key in event:
+            return len(event[key])
+    return 1
 
 
 def attributes(kind: type[Way], count: int) -> dict[str, tuple[str, Any]]:
