@@ -16,11 +16,13 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+import hoptrace
 from hoptrace import settings
 from hoptrace.carriers.headers import extract_headers, extract_headers_root, inject_headers
 from hoptrace.propagation import aws_headers, choices, has_context
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
+from hoptrace.testing import LambdaContext, recorder
 from tests.support import propagators
 
 sys.path.append(str(propagators.installed()))
@@ -271,6 +273,15 @@ def test_none_reads_and_writes_nothing_of_anybodys() -> None:
     assert choices(SpanContext("a" * 32, "b" * 16)) == []
     assert not has_context(["traceparent", "b3"])
     assert not aws_headers()
+
+
+def test_with_none_an_invocation_begins_a_trace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", f"Root=1-{'3' * 8}-{'3' * 24};Parent={'3' * 16};Sampled=1")
+    for listed, joins in (("tracecontext", True), ("none", False)):
+        with recorder({"OTEL_PROPAGATORS": listed}) as traced:
+            hoptrace.trace(lambda event, context: None)({}, LambdaContext())
+            (span,) = [span for span in traced.ended() if span["kind"] == 2]
+        assert (span["trace_id"] == "3" * 32) == joins
 
 
 def test_a_format_that_is_not_listed_is_not_loaded() -> None:

@@ -208,7 +208,7 @@ class Invocations:
         now = self._clock()
         self.deadline = deadline
         function = self._settings.function_name or function or "handler"
-        root = parse_xray_root(trace_header())
+        root = parse_xray_root(trace_header()) if self._settings.propagators else None
         current = current_span()
         name = arrival.span_name or function
         lineage = lay_out(arrival, name, now, request_id, root, self._settings, current)
