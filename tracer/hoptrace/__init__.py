@@ -15,15 +15,17 @@ from .version import __version__
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
     _Handler = TypeVar("_Handler", bound=Callable[..., Any])
+    _Record = TypeVar("_Record")
 
     from .spans import Span
 
 
-__all__ = ["__version__", "current_span", "trace"]
+__all__ = ["__version__", "current_span", "processing", "records", "trace"]
 
 
 def trace(handler: _Handler) -> _Handler:
@@ -50,3 +52,29 @@ def current_span() -> Span | None:
     from .spans import current_span as current
 
     return current()
+
+
+def records(event: Any) -> Iterator[Any]:
+    """Iterate over a batch, each record with a span of its own: `for record in hoptrace.records(event)`.
+
+    The records are the very objects of `event["Records"]`, and of what else Lambda delivers in batches: `records` of
+    Firehose and Kafka, queues of Amazon MQ, a pipe's bare array. Until the next one is asked for, a record's span is
+    current, so that what is called meanwhile belongs to that record's trace. An event that is no batch has no records.
+    Outside an invocation that is traced, or switched off, it is a plain iteration.
+
+    Where records are processed side by side (threads, tasks), use `processing` where each of them is.
+    """
+    from .batch import records as followed
+
+    return followed(event)
+
+
+def processing(record: _Record) -> AbstractContextManager[_Record]:
+    """The block in which one record of the event is processed: `with hoptrace.processing(record)`.
+
+    For threads, asyncio tasks, and whatever is no loop. An exception that leaves the block is the record's own, and
+    passes on. For a record of no event, it does nothing.
+    """
+    from .batch import Processing
+
+    return Processing(record)

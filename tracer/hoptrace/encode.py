@@ -57,6 +57,20 @@ def begin_record(
     )
 
 
+def taken_up_record(span: Span, begun: int, *, whole: bool) -> bytes:
+    """A record of the batch that is being processed from `begun` on.
+
+    Args:
+        span: the record's, still open.
+        whole: whether the collector has not had the span in the invocation's begin record.
+    """
+    found = _brief(span)
+    if not whole:
+        found = {key: found[key] for key in ("trace_id", "span_id", "name", "kind")}
+    found["start"] = begun
+    return _line({"v": PROTOCOL, "type": "record", "request_id": span.request_id, "span": found})
+
+
 def end_record(span: Span, ordinal: int, outcome: str, cpu: int = 0) -> bytes:
     """An invocation that has come back; `outcome` is `ok` or `error`, `cpu` the nanoseconds of CPU time it used."""
     return _line(

@@ -12,7 +12,7 @@ import time
 
 from . import encode, triggers
 from .guard import guard
-from .lineage import Lineage, lay_out
+from .lineage import Lineage, lay_out, open_lineages
 from .send import Outbox
 from .settings import Settings, trace_header
 from .spans import ERROR, INTERNAL, Span, activate, current_span, restore, set_invocation
@@ -31,6 +31,10 @@ AUTHORIZER = "authorizer"
 
 _TOGETHER = 100
 """Hop spans that go into one write."""
+
+_REMEMBERED = 512
+"""Request ids of which it is known how often they came. A retry comes with the id of the invocation that failed, a
+minute or two later; what came in the meantime of a busy environment must not push it out."""
 
 AHEAD = 10_000_000_000
 """Nanoseconds between a ready handler and its first invocation from which the environment counts as initialised ahead
@@ -84,6 +88,7 @@ class Invocations:
         self._lock = threading.Lock()
         self._active: dict[str, int] = {}
         self._begun_last = ""
+        self._attempts: dict[str, int] = {}
         self.deadline = 0
         self._held: tuple[Invocation, int] | None = None
         self.holds_ends = False
@@ -110,6 +115,7 @@ class Invocations:
             found = None
             try:
                 found = self._begun(
+                    event,
                     triggers.identify(event, context),
                     _text(context, "function_name"),
                     request_id,
@@ -138,7 +144,10 @@ class Invocations:
             return
         with guard("handler.fail"):
             kind, message = exception_type(error), exception_message(error)
-            for span in (invocation.span, *(span for _, span in invocation.lineage.records)):
+            lineage = invocation.lineage
+            followed = lineage.batch is not None and lineage.batch.raised(error)
+            failed = [] if followed else [span for _, span in lineage.records]
+            for span in (invocation.span, *failed):
                 span.set_attribute("error.type", kind)
                 span.set_status(ERROR, message)
             invocation.span.record_exception(error)
@@ -186,9 +195,9 @@ class Invocations:
             with self._lock:
                 self._ordinal += 1
                 ordinal = self._ordinal
-            invocation = self._begun(
-                triggers.Arrival("other"), "", request_id, arn, self._settings.function_version, deadline, ordinal
-            )
+            arrival = triggers.Arrival("other")
+            version = self._settings.function_version
+            invocation = self._begun(None, arrival, "", request_id, arn, version, deadline, ordinal)
             invocation.span.set_attribute("error.type", error_type)
             invocation.span.set_status(ERROR, message)
             self._ended(invocation, "error")
@@ -197,6 +206,7 @@ class Invocations:
 
     def _begun(
         self,
+        event: Any,
         arrival: triggers.Arrival,
         function: str,
         request_id: str,
@@ -223,6 +233,7 @@ class Invocations:
         span.set_attribute("faas.invocation_id", request_id)
         span.set_attribute("faas.trigger", arrival.faas_trigger)
         span.set_attribute("hoptrace.trigger", arrival.name)
+        self._count_attempt(span)
         if self._in_lambda:
             span.set_attribute("faas.coldstart", cold)
             span.set_attribute("aws.lambda.initialization_type", self._settings.initialization_type or "on-demand")
@@ -244,9 +255,23 @@ class Invocations:
             for hop in lineage.hops:
                 watching.ended(hop)
         invocation.token = activate(span)
+        self._open(lineage, event)
         if self._in_lambda:
             invocation.cpu = time.process_time_ns()
         return invocation
+
+    def _open(self, lineage: Lineage, event: Any) -> None:
+        """Let the records be followed, from whichever thread, until the invocation ends."""
+        if not lineage.arrival.records:
+            return
+        lineage.event = event
+        lineage.write = self._outbox.write
+        open_lineages.append(lineage)
+        if self._settings.watch_records:
+            with guard("handler.watch"):
+                from .watched import watch
+
+                watch(event)
 
     def _write_begin(self, invocation: Invocation, deadline: int) -> None:
         """Without it the collector could not close the invocation, so it is made to fit."""
@@ -274,6 +299,19 @@ class Invocations:
     def _forget(self, request_id: str) -> None:
         with self._lock:
             self._active.pop(request_id, None)
+
+    def _count_attempt(self, invocation: Span) -> None:
+        """Say how often this process has had the request: Lambda retries an asynchronous event under its first id."""
+        request_id = invocation.request_id
+        if not request_id:
+            return
+        with self._lock:
+            attempt = self._attempts.pop(request_id, 0) + 1
+            self._attempts[request_id] = attempt
+            if len(self._attempts) > _REMEMBERED:
+                del self._attempts[next(iter(self._attempts))]
+        if attempt > 1:
+            invocation.set_attribute("hoptrace.invocation.attempt", attempt)
 
     def _cold(self, ordinal: int, now: int) -> bool:
         """Whether somebody waited for this process to start.
@@ -304,28 +342,10 @@ class Invocations:
                 if status >= 500:
                     invocation.span.set_attribute("error.type", str(status))
                     invocation.span.set_status(ERROR)
-        if invocation.arrival.partial_failures and isinstance(result.get("batchItemFailures"), list):
-            self._failures(invocation, result["batchItemFailures"])
+        if invocation.arrival.partial_failures and result.get("batchItemFailures") not in (None, []):
+            from .failures import mark  # most batches have none
 
-    def _failures(self, invocation: Invocation, failures: list[Any]) -> None:
-        """Mark the records that a partial batch response names.
-
-        An identifier that names none of them makes Lambda take the whole batch as failed ("Reporting batch item
-        failures").
-        """
-        named = [item.get("itemIdentifier") if isinstance(item, dict) else None for item in failures]
-        known = {item_id for item_id, _ in invocation.lineage.records}
-        whole = any(not isinstance(name, str) or name not in known for name in named)
-        if whole and len(invocation.arrival.records) > len(invocation.lineage.records):
-            whole = any(not isinstance(name, str) or not name for name in named)
-        failed = {name for name in named if isinstance(name, str)}
-        for item_id, span in invocation.lineage.records:
-            if whole or item_id in failed:
-                span.set_attribute("error.type", "batch_item_failure")
-                span.set_status(ERROR, "reported in batchItemFailures")
-        if named:
-            count = len(invocation.arrival.records) if whole else len(failed)
-            invocation.span.set_attribute("hoptrace.batch.item_failures", count)
+            mark(invocation.lineage, result["batchItemFailures"])
 
     def _ended(self, invocation: Invocation, outcome: str, *, hold: bool = False) -> None:
         with guard("handler.end"):
@@ -335,7 +355,12 @@ class Invocations:
             set_invocation(invocation.before if self._in_lambda else None)
             self._forget(invocation.span.request_id)
             now = self._clock()
-            for _, span in invocation.lineage.records:
+            lineage = invocation.lineage
+            if lineage in open_lineages:
+                open_lineages.remove(lineage)
+            if lineage.batch is not None:
+                lineage.batch.close(now)
+            for _, span in lineage.records:
                 span.end(now)
             if invocation.span.course is not None:
                 invocation.span.course.over = True

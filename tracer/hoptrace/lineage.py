@@ -5,6 +5,8 @@ trace of its own and links to every record's. Each hop, the time in which a serv
 the producer and what came of it, so that waiting shows as waiting; each record of a batch has a CONSUMER span in its
 own trace, tied to the invocation by a link (OpenTelemetry's "Messaging spans": links by default, a parent for a single
 message). A setting has producers linked to only, as those conventions would have it.
+
+A record that came with a bare trace id, without a span, has its hops and its CONSUMER span at the root of that trace.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from .spans.span import new_span_id, new_trace_id
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from .triggers import Arrival, Record
 
 
@@ -23,18 +28,32 @@ class Lineage:
     """The spans of an arrival.
 
     Attributes:
+        arrival: what they were made of.
         invocation: the open SERVER span.
         hops: finished spans of the time before it.
         records: `(item identifier, open CONSUMER span)` of each record, in the batch's order.
+        event: what the handler was called with.
+        write: where a record for the collector goes, while the invocation runs.
+        batch: which records are in work, once somebody follows that (`hoptrace.batch`).
     """
 
-    __slots__ = ("hops", "invocation", "now", "records")
+    __slots__ = ("arrival", "batch", "event", "hops", "invocation", "now", "records", "write")
 
-    def __init__(self, invocation: Span) -> None:
+    def __init__(self, arrival: Arrival, invocation: Span) -> None:
+        self.arrival = arrival
         self.invocation = invocation
         self.now = invocation.start
         self.hops: list[Span] = []
         self.records: list[tuple[str, Span]] = []
+        self.event: Any = None
+        self.write: Callable[[bytes], object] | None = None
+        self.batch: Any = None  # a `Batch`, of the room above
+
+
+AGE = "hoptrace.message.age"
+
+open_lineages: list[Lineage] = []
+"""Of the invocations that this process is working on and that brought records; in Lambda, one at most."""
 
 
 def lay_out(
@@ -54,69 +73,77 @@ def lay_out(
         root: the trace id for an invocation that nobody sent context to, or `None` for a new one.
         current: the span in whose course the handler is called, where nobody sent context.
     """
-    limit = knobs.max_batch_records
-    records = arrival.records[:limit]
     single = len(arrival.records) == 1
-    producers = [record.context for record in records if record.context is not None]
-    traces = {producer.trace_id for producer in producers}
-    of_one_trace = len(traces) == 1 and len(producers) == len(records)
-    adopts = of_one_trace and not knobs.link_producers
-    carried = records[0].root if single else ""
-    trace_id = producers[0].trace_id if adopts else carried or root or new_trace_id()
+    records = arrival.records if single else arrival.records[: knobs.max_batch_records]
+    producers, shared = _origins(arrival.records)
+    # A trace id that came without a span is no producer: it is joined also where producers are only linked to.
+    joins = shared != "" and not (knobs.link_producers and producers)
+    trace_id = shared if joins else root or new_trace_id()
     invocation = Span(name, SERVER, SpanContext(trace_id, new_span_id()), "", now, request_id)
-    nested = current is not None and not traces
+    nested = current is not None and not producers
     if current is not None and nested:
         invocation.context.trace_id = current.context.trace_id
         invocation.parent_id = current.context.span_id
-    if len(arrival.records) > limit:
-        invocation.set_attribute("hoptrace.batch.untraced_records", len(arrival.records) - limit)
-    if len({producer.baggage for producer in producers}) == 1:
+    if len(producers) == len(arrival.records) and len({producer.baggage for producer in producers}) == 1:
         invocation.context.baggage = producers[0].baggage
-    lineage = Lineage(invocation)
+    lineage = Lineage(arrival, invocation)
+    alone = single and not nested
+    adopts = not nested and (joins or (single and not producers))
     of_batch = arrival.partial_failures or len(records) > 1
-    oldest = 0.0
-    for position, record in enumerate(records):
-        upstream = record.context if record.context is not None or single else invocation.context
+    for record in records:
+        upstream = record.context
+        if upstream is None and not record.root and not alone:
+            upstream = invocation.context
         if knobs.hop_spans:
             upstream = _hops(lineage, record, upstream)
-        parents = upstream is not None and not nested and (single or position == 0)
-        if upstream is not None and parents and (adopts or (record.context is None and single)):
-            invocation.parent_id = upstream.span_id
-            invocation.context.trace_state = upstream.trace_state
-        elif upstream is not None and record.context is not None:
-            invocation.links.append(Link(upstream))
+        known = record.context is not None or record.root != ""
+        if upstream is not None and (known or alone):
+            if adopts and not invocation.parent_id and (record.context is not None or not producers):
+                invocation.parent_id = upstream.span_id
+                invocation.context.trace_state = upstream.trace_state
+            else:
+                invocation.links.append(Link(upstream))
         span = invocation
         if of_batch:
-            apart = upstream is not None and not single and not knobs.link_producers
-            span = _record(record, invocation, upstream if apart else None, now)
-            if knobs.link_producers and record.context is not None and upstream is not None:
+            apart = not single and not knobs.link_producers
+            span = _record(record, invocation, upstream, apart=apart)
+            if knobs.link_producers and known and upstream is not None:
                 span.links.append(Link(upstream))
             lineage.records.append((record.item_id, span))
         _relate(span, record)
         if record.since_ns is not None:
-            age = max(0, now - record.since_ns) / 1e9
-            oldest = max(oldest, age)
-            span.set_attribute("hoptrace.message.age", round(age, 3))
-    _ages(lineage, oldest, records[-1].since_ns if arrival.ordered and records else None)
+            span.attributes[AGE] = _age(now, record.since_ns)
+    _describe(invocation, arrival, len(records))
     return lineage
 
 
-def _ages(lineage: Lineage, oldest: float, last_ns: int | None) -> None:
-    """How long the oldest record has waited, and of a stream the last one, which is what Lambda's IteratorAge is."""
-    if oldest:
-        lineage.invocation.set_attribute("hoptrace.message.age", round(oldest, 3))
-    if last_ns is not None:
-        lineage.invocation.set_attribute("hoptrace.iterator.age", round(max(0, lineage.now - last_ns) / 1e9, 3))
+def own_record(lineage: Lineage) -> None:
+    """A CONSUMER span inside the invocation for a message that came alone, by a way that reports no failed items."""
+    (record,) = lineage.arrival.records
+    span = _record(record, lineage.invocation, None, apart=False)
+    lineage.records.append((record.item_id, span))
+
+
+def _origins(records: list[Record]) -> tuple[list[SpanContext], str]:
+    """The producers, and the trace id that all records share, "" when they do not or one has none."""
+    producers = []
+    shared: str | None = None
+    for record in records:
+        trace_id = record.root
+        if record.context is not None:
+            producers.append(record.context)
+            trace_id = record.context.trace_id
+        shared = trace_id if shared is None or shared == trace_id else ""
+    return producers, shared or ""
 
 
 def _hops(lineage: Lineage, record: Record, upstream: SpanContext | None) -> SpanContext | None:
     """A finished span for each hop, each the child of the one before; what comes last is whose child follows."""
     for hop in record.hops:
-        parent = "" if upstream is None else upstream.span_id
         if upstream is None:
-            context = SpanContext(lineage.invocation.context.trace_id, new_span_id())
+            parent, context = "", SpanContext(record.root or lineage.invocation.context.trace_id, new_span_id())
         else:
-            context = upstream.child(new_span_id())
+            parent, context = upstream.span_id, upstream.child(new_span_id())
         start, end = hop.times(lineage.now)
         span = Span(hop.name, INTERNAL, context, parent, start, lineage.invocation.request_id)
         span.set_attributes(hop.attributes)
@@ -127,11 +154,14 @@ def _hops(lineage: Lineage, record: Record, upstream: SpanContext | None) -> Spa
     return upstream
 
 
-def _record(record: Record, invocation: Span, upstream: SpanContext | None, now: int) -> Span:
+def _record(record: Record, invocation: Span, upstream: SpanContext | None, *, apart: bool) -> Span:
     """A record's own CONSUMER span: in its producer's trace, or inside the invocation when it came alone."""
-    parent = upstream or invocation.context
-    context = parent.child(new_span_id())
-    span = Span(record.name or "process", CONSUMER, context, parent.span_id, now, invocation.request_id)
+    parent = upstream if apart else invocation.context
+    if parent is None and not record.root:
+        parent = invocation.context
+    context = SpanContext(record.root, new_span_id()) if parent is None else parent.child(new_span_id())
+    parent_id = "" if parent is None else parent.span_id
+    span = Span(record.name or "process", CONSUMER, context, parent_id, invocation.start, invocation.request_id)
     span.set_attributes(record.attributes)
     if "messaging.operation.type" in record.attributes:
         span.set_attribute("messaging.operation.name", "process")
@@ -149,3 +179,21 @@ def _relate(span: Span, record: Record) -> None:
 
         for words in record.pointers:
             span.links.append(Link(derive(words), {POINTER: words[0]}))
+
+
+def _age(now: int, since_ns: int) -> float:
+    """Seconds that a record was there to be fetched; none when the clocks contradict each other."""
+    return round(max(0, now - since_ns) / 1e9, 3)
+
+
+def _describe(invocation: Span, arrival: Arrival, laid_out: int) -> None:
+    """What holds for all records together: how many have no span, how old the oldest is, how far behind a stream is."""
+    if len(arrival.records) > laid_out:
+        invocation.set_attribute("hoptrace.batch.untraced_records", len(arrival.records) - laid_out)
+    times = [record.since_ns for record in arrival.records if record.since_ns is not None]
+    if times:
+        invocation.set_attribute(AGE, _age(invocation.start, min(times)))
+        last = arrival.records[-1].since_ns
+        if arrival.ordered and last is not None:
+            # As Lambda's metric of that name counts it: by the last record of the batch.
+            invocation.set_attribute("hoptrace.iterator.age", _age(invocation.start, last))

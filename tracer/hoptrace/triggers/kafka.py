@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def read(event: Shape, name: str) -> Arrival:
     """Read every record of every partition; keys and values are not looked at."""
     members = [member for partition, _ in event.pairs("records") for member in event.items("records", partition)]
-    arrival = Arrival(name, "pubsub", ordered=True, records=each(members, record))
+    arrival = Arrival(name, "pubsub", partial_failures=True, ordered=True, records=each(members, record))
     arrival.attributes = {
         "messaging.system": "kafka",
         "messaging.operation.type": "process",

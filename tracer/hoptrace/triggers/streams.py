@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 
 
 def each(members: "list[Shape]", read: "Callable[[Shape], Record]") -> list[Record]:
-    """Read as many records as spans are made of; a batch may have ten thousand, and the others only count."""
+    """Read as many records as spans are made of, and the last, which tells how far behind a stream is.
+
+    A batch may have ten thousand; the others only count.
+    """
     most = settings().max_batch_records
-    return [read(member) for member in members[:most]] + [Record() for _ in members[most:]]
+    found = [read(member) for member in members[:most]] + [Record() for _ in members[most:]]
+    if len(members) > most:
+        found[-1] = read(members[-1])
+    return found
 
 
 def open_data(data: str, found: Record, opener: Opener) -> "list[Hop | None]":

@@ -1,0 +1,316 @@
+"""Each record of a batch, followed while it is processed: what its span says is true of it and of no other record.
+
+Four ways lead here: `hoptrace.records` and `hoptrace.processing`, Powertools' processors (`clients.powertools`), and
+plain iteration where that is watched. All of them find the record's span, make it current, and note when the record
+was taken up and put down, and what error came out of it. The spans go out when the invocation is over, since only then
+its result says which records failed.
+
+A loop does not hear of an exception that ends it: Python drops the iterator on the way up. What was in work is told
+from where the iterator was dropped, once the handler has raised (`hoptrace.raised`).
+
+Imported by whoever follows records, and by nobody else.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from . import encode
+from .guard import guard
+from .lineage import Lineage, open_lineages, own_record
+from .shape import Shape
+from .spans import ERROR, Span, activate, current_span, restore
+from .spans.exceptions import exception_message, exception_type
+
+TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Any
+
+    from .raised import Place, Stack
+
+
+PROCESSED = "hoptrace.record.processed"
+REDELIVERED = "hoptrace.record.redelivered"
+
+NOTED = 10
+"""Of a batch with at most so many records each one that is taken up is noted for the collector, which then can say in
+which record a function was killed. SQS delivers ten at most by default; in larger batches the notes would cost more
+than what they tell."""
+
+_making = threading.Lock()
+
+
+class Work:
+    """One record: its span, and what happened to it.
+
+    Attributes:
+        begun, done: when it was taken up first and put down last, nanoseconds since the epoch; 0 for not yet.
+        active: how often it is in work just now (a loop inside a loop).
+        failed: whether an error came out of it.
+        loops: where each loop that is at this record goes on, by the loop's id.
+        dropped: the stacks under which a loop at this record was dropped.
+    """
+
+    __slots__ = ("active", "begun", "done", "dropped", "failed", "loops", "span")
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.begun = 0
+        self.done = 0
+        self.active = 0
+        self.failed = False
+        self.loops: dict[int, Place] = {}
+        self.dropped: list[Stack] = []
+
+    def mark(self, error: BaseException) -> None:
+        """An error came out of it."""
+        if self.failed:
+            return
+        self.failed = True
+        self.span.set_attribute("error.type", exception_type(error))
+        self.span.set_status(ERROR, exception_message(error))
+        self.span.record_exception(error)
+
+
+class Batch:
+    """The records of one invocation, found by what the user's code has in its hands."""
+
+    __slots__ = ("_by_identity", "_by_name", "_lineage", "_lock", "_members", "_noted", "_own", "_works")
+
+    def __init__(self, lineage: Lineage) -> None:
+        members = members_of(lineage.event)[:]
+        if len(members) != len(lineage.arrival.records):
+            members = []
+        self._lineage = lineage
+        self._lock = threading.Lock()
+        self._members = members  # held, since what is gone may share its identity with what comes
+        self._noted = len(lineage.records) <= NOTED
+        self._own = not lineage.records
+        self._works: dict[int, Work] = {}
+        self._by_identity: dict[int, int] = {}
+        self._by_name: dict[str, int] = {}
+        for index, member in enumerate(members):
+            self._by_identity.setdefault(id(member), index)
+            name = lineage.arrival.records[index].item_id
+            if name:
+                self._by_name.setdefault(name, index)
+
+    def index(self, record: Any) -> int:
+        """Which of the batch this is, the very object or a copy; -1 for none."""
+        found = self._by_identity.get(id(record))
+        return self._by_name.get(_name(record), -1) if found is None else found
+
+    def work(self, index: int) -> Work | None:
+        """The work on a record; `None` for one that has no span (`HOPTRACE_MAX_BATCH_RECORDS`)."""
+        with self._lock:
+            if self._own and not self._lineage.records:
+                own_record(self._lineage)
+            if index >= len(self._lineage.records):
+                return None
+            if index not in self._works:
+                self._works[index] = Work(self._lineage.records[index][1])
+            return self._works[index]
+
+    def take_up(self, work: Work) -> Any:
+        """It is in work from now on; the answer is for `put_down`."""
+        with self._lock:
+            work.active += 1
+            first = not work.begun
+            if first:
+                work.begun = time.time_ns()
+        if first and self._noted and self._lineage.write is not None:
+            self._lineage.write(encode.taken_up_record(work.span, work.begun, whole=self._own))
+        return activate(work.span)
+
+    def put_down(self, work: Work, token: Any) -> None:
+        """It is no longer in work here."""
+        with self._lock:
+            work.active -= 1
+            if not work.active:
+                work.done = time.time_ns()
+        if current_span() is not work.span:
+            return  # somebody else's turn: in another thread, or in a loop beside this one
+        restore(token)
+        before = current_span()
+        if before is not None and any(before is each.span and not each.active for each in list(self._works.values())):
+            activate(self._lineage.invocation)
+
+    def raised(self, error: BaseException) -> bool:
+        """The handler raised: mark what was in work. Whether anything was followed at all."""
+        if not any(work.begun for work in self._works.values()):
+            return False
+        from .raised import Traceback
+
+        traceback = Traceback(error)
+        for work in self._works.values():
+            if any(map(traceback.passed, work.loops.values())) or any(map(traceback.dropped, work.dropped)):
+                work.mark(error)
+        if self._lineage.arrival.partial_failures:
+            # An event source takes back all of a batch whose invocation failed.
+            for index, (_, span) in enumerate(self._lineage.records):
+                if index not in self._works or not self._works[index].failed:
+                    span.set_attribute(REDELIVERED, True)
+        return True
+
+    def close(self, now: int) -> None:
+        """The invocation is over: give the spans their true times."""
+        works = self._works
+        if not any(work.begun for work in works.values()):
+            return
+        for index, (_, span) in enumerate(self._lineage.records):
+            work = works.get(index)
+            if work is not None and work.begun:
+                span.start = work.begun
+                span.end(now if work.active else work.done)
+            else:
+                span.set_attribute(PROCESSED, False)
+                span.start = now
+                span.end(now)
+
+
+def find(record: Any) -> tuple[Batch, Work] | None:
+    """The batch of a record that is being worked on in this process, and the work on it."""
+    if not open_lineages:
+        return None
+    record = getattr(record, "raw_event", record)  # Powertools' data classes have what they were made of
+    current = current_span()
+    request_id = "" if current is None else current.request_id
+    for lineage in sorted(open_lineages, key=lambda each: each.invocation.request_id != request_id):
+        batch = lineage.batch
+        if batch is None:
+            with _making:
+                batch = lineage.batch = lineage.batch or Batch(lineage)
+        index = batch.index(record)
+        if index >= 0:
+            work = batch.work(index)
+            return None if work is None else (batch, work)
+    return None
+
+
+def members_of(event: Any) -> list[Any]:
+    """The records of an event in the readers' order, its own list where it has one; empty when it is no batch."""
+    shape = Shape(event)
+    for found in (shape, shape.get("Records"), shape.get("records"), shape.get("messages")):
+        if isinstance(found.raw, list):
+            return found.raw
+    for grouped in (shape.get("records"), shape.get("rmqMessagesByQueue")):
+        if grouped.is_object():
+            return [member.raw for _, group in grouped.pairs() for member in group.items()]
+    return []
+
+
+def _name(record: Any) -> str:
+    """What a `batchItemFailures` answer would call it, or SNS its message."""
+    shape = Shape(record)
+    return (
+        shape.text("messageId")
+        or shape.text("kinesis", "sequenceNumber")
+        or shape.text("dynamodb", "SequenceNumber")
+        or shape.text("Sns", "MessageId")
+        or shape.text("sequenceNumber")
+    )
+
+
+class Records:
+    """An iterator over records, the very objects, that makes the span of each current until the next one is asked for.
+
+    Args:
+        source: what it iterates over.
+    """
+
+    __slots__ = ("_batch", "_source", "_token", "_work")
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self._source = source
+        self._batch: Batch | None = None
+        self._work: Work | None = None
+        self._token: Any = None
+
+    def __iter__(self) -> Records:
+        return self
+
+    def __next__(self) -> Any:
+        if self._work is not None:
+            with guard("batch.next"):
+                self._leave()
+        record = next(self._source)
+        if open_lineages:
+            with guard("batch.record"):
+                self._enter(record, sys._getframe(1))
+        return record
+
+    def close(self) -> None:
+        """Go no further; the record that is in work is done."""
+        self._source = iter(())
+        if self._work is not None:
+            with guard("batch.close"):
+                self._leave()
+
+    def __del__(self) -> None:
+        if self._work is not None:
+            with guard("batch.dropped"):
+                from .raised import stack
+
+                self._work.dropped.append(stack(sys._getframe(1)))
+                self._leave()
+
+    def _enter(self, record: Any, frame: Any) -> None:
+        found = find(record)
+        if found is None:
+            return
+        from .raised import place
+
+        self._batch, work = found
+        work.loops[id(self)] = place(frame)
+        work.dropped.clear()
+        self._token = self._batch.take_up(work)
+        self._work = work
+
+    def _leave(self) -> None:
+        batch, work, token = self._batch, self._work, self._token
+        self._batch = self._work = self._token = None
+        if batch is not None and work is not None:
+            work.loops.pop(id(self), None)
+            batch.put_down(work, token)
+
+
+class Processing:
+    """One record in work for as long as the block lasts, in whichever thread or task; gives the record itself."""
+
+    __slots__ = ("_found", "_record", "_token")
+
+    def __init__(self, record: Any) -> None:
+        self._record = record
+        self._found: tuple[Batch, Work] | None = None
+        self._token: Any = None
+
+    def __enter__(self) -> Any:
+        with guard("batch.record"):
+            found = find(self._record)
+            if found is not None:
+                self._token = found[0].take_up(found[1])
+                self._found = found
+        return self._record
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        found, self._found = self._found, None
+        if found is not None:
+            with guard("batch.done"):
+                if error is not None:
+                    found[1].mark(error)
+                found[0].put_down(found[1], self._token)
+
+
+def records(event: Any) -> Records:
+    """What `hoptrace.records` does."""
+    members: Any = ()
+    with guard("batch.records"):
+        event = getattr(event, "raw_event", event)
+        members = members_of(event)
+        if not members and not isinstance(event, dict | str | bytes) and hasattr(event, "__iter__"):
+            members = event  # no event at all, and yet something to iterate over
+    return Records(list.__iter__(members) if isinstance(members, list) else iter(members))
