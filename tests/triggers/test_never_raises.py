@@ -86,7 +86,7 @@ def test_a_golden_event_with_any_value_replaced_gives_an_arrival(file: str, chan
     check(replaced(event, chance.choice(places(event)), value))
 
 
-@pytest.mark.parametrize("file", [file for file in EXPECTED if "_in_" in file])
+@pytest.mark.parametrize("file", [file for file in EXPECTED if "_in_s" in file and "Records" in load(file)])
 @given(st.randoms(use_true_random=False), replacements)
 @settings(max_examples=40, deadline=None)
 def test_an_envelope_with_any_value_replaced_gives_an_arrival(file: str, chance: random.Random, value: Any) -> None:

@@ -86,6 +86,20 @@ class Shape:
             return []
         return [(key, Shape(member)) for key, member in dict.items(value) if type(key) is str]
 
+    def first(self, most: int) -> "list[Shape]":
+        """Return the first members of an array, or of an object their values, at most so many; [] for all else."""
+        value = self.raw
+        kind = type(value)
+        if issubclass(kind, list):
+            return [Shape(member) for member in list.__getitem__(value, slice(0, most))]
+        found: list[Shape] = []
+        if issubclass(kind, dict):
+            for member in dict.values(value):
+                if len(found) == most:
+                    break
+                found.append(Shape(member))
+        return found
+
     def has(self, *path: str | int) -> bool:
         """Tell whether something other than null stands at `path`."""
         return walk(self.raw, path) is not None

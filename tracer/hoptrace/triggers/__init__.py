@@ -107,13 +107,18 @@ def is_context_object(place: Shape) -> bool:
     return place.is_object("StateMachine") and ":states:" in place.text("Execution", "Id")
 
 
+# So many members of an array are looked at to know what it is, and so many of an object one level down.
+_FEW = 10
+MEMBERS = 50
+
+
 def _is_step_functions(event: Shape) -> bool:
     # What a Parallel state ends with is an array of its branches' results.
-    places = (event,) if event.is_object() else _first(event)
+    places = (event,) if event.is_object() else event.first(_FEW)
     return any(
         is_context_object(part) or part.text("_hoptrace", "via") == "states"
         for place in places
-        for part in (place, *(value for _, value in place.pairs()))
+        for part in (place, *place.first(MEMBERS))
     )
 
 
@@ -123,13 +128,8 @@ def _is_pipes(event: Shape) -> bool:
         or is_event(member)
         or (member.text("Type") == "Notification" and member.text("TopicArn") != "")
         or any(member.has(key) for key in ("_hoptrace", "Records"))
-        for member in _first(event)
+        for member in ([] if event.is_object() else event.first(_FEW))
     )
-
-
-def _first(event: Shape) -> "list[Shape]":
-    """The first ten members of an array; an empty list when this is none."""
-    return [] if event.is_object() else [event.get(index) for index in range(10)]
 
 
 def _is_iot(event: Shape) -> bool:

@@ -7,7 +7,7 @@ Pointers: those of `requestPayload`.
 """
 
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso, hop_since
+from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso
 from hoptrace.triggers.envelopes import UNREAD, Opener, origin, take
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ def _hop(event: Shape, about: "Attributes") -> Hop | None:
     if start is None:
         return None
     function = _function(event.text("requestContext", "functionArn"))
-    return hop_since(f"Lambda destination of {function}", "aws.lambda", start, dict(about))
+    return Hop(f"Lambda destination of {function}", "aws.lambda", start, None, dict(about))
 
 
 def _about(event: Shape) -> "Attributes":

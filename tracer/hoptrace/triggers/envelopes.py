@@ -236,5 +236,5 @@ def _merged(arrival: Arrival) -> Record:
 def _producer_only(found: Record) -> Record:
     """What another function was woken by says who produced it, not what this one is woken by."""
     found.hops = []
-    found.attributes = {}
+    found.attributes = {UNREAD: True} if UNREAD in found.attributes else {}
     return found

@@ -51,7 +51,7 @@ def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
 
 
 def _member(member: Shape, opener: Opener) -> Record:
-    found = within(member, opener) or Record(name="process")
+    found = record(member, opener) or within(member, opener) or Record(name="process")
     if opener.refused():
         found.attributes[UNREAD] = True
     return found

@@ -14,8 +14,8 @@ Pointers: the execution's ARN, and that of the execution that started it.
 from hoptrace.carriers.reserved import RESERVED_KEY, SENT, VIA, extract_reserved
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
-from hoptrace.triggers import is_context_object
-from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso, from_ms, hop_since, last_of_arn
+from hoptrace.triggers import MEMBERS, is_context_object
+from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso, from_ms, last_of_arn
 from hoptrace.triggers.envelopes import UNREAD, Opener, take, within
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     """Read the context object; the task's own input is whatever the author made it."""
     opener = opener or Opener()
     # After a Parallel state, what its branches came to; it is one thing that arrives all the same.
-    places = [event] if event.is_object() else event.items()[:_MOST_BRANCHES]
+    places = [event] if event.is_object() else event.first(_MOST_BRANCHES)
     context = _context_object(places)
     arn = context.text("Execution", "Id")
     about = _about(context)
@@ -105,7 +105,7 @@ def _hop_of_key(places: "list[Shape]") -> Hop | None:
 
 def _parts(places: "list[Shape]") -> "list[Shape]":
     """Each place, followed by what stands one level down in it."""
-    return [part for place in places for part in (place, *(value for _, value in place.pairs()))]
+    return [part for place in places for part in (place, *place.first(MEMBERS))]
 
 
 def _hops(context: Shape, about: "Attributes") -> "list[Hop | None]":
@@ -120,7 +120,7 @@ def _hops(context: Shape, about: "Attributes") -> "list[Hop | None]":
 
 def _since(name: str, time: str, about: "Attributes") -> Hop | None:
     start = from_iso(time)
-    return None if start is None else hop_since(name, _SYSTEM, start, dict(about))
+    return None if start is None else Hop(name, _SYSTEM, start, None, dict(about))
 
 
 def _machine(context: Shape) -> str:
