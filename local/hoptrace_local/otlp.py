@@ -69,6 +69,7 @@ class Span:
     resource: Attributes = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     links: tuple[Link, ...] = ()
+    scope: str = ""
 
     @property
     def service(self) -> str:
@@ -130,7 +131,7 @@ def spans_of(request: Any) -> list[Span]:
     for group in request.resource_spans:
         resource = _attributes(group.resource.attributes)
         for scope in group.scope_spans:
-            found += [_span(span, resource) for span in scope.spans]
+            found += [_span(span, resource, scope.scope.name) for span in scope.spans]
     return found
 
 
@@ -145,7 +146,7 @@ def points_of(request: Any) -> list[Point]:
     return found
 
 
-def _span(span: Any, resource: Attributes) -> Span:
+def _span(span: Any, resource: Attributes, scope: str) -> Span:
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
@@ -160,6 +161,7 @@ def _span(span: Any, resource: Attributes) -> Span:
         resource=resource,
         events=tuple(Event(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in span.events),
         links=tuple(Link(li.trace_id.hex(), li.span_id.hex(), _attributes(li.attributes)) for li in span.links),
+        scope=scope,
     )
 
 

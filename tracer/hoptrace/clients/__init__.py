@@ -31,6 +31,7 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("opentelemetry.context", "hoptrace.otel"),
     ("opentelemetry.trace", "hoptrace.otel"),
     ("opentelemetry.instrumentation.aws_lambda", "hoptrace.otel"),
+    ("aws_lambda_powertools.utilities.batch", "hoptrace.clients.powertools"),
     ("opentelemetry.exporter.otlp.proto.http", "hoptrace.clients.otlp_exporter"),
     ("opentelemetry.exporter.otlp.json.http", "hoptrace.clients.otlp_exporter"),
 )
@@ -42,6 +43,15 @@ LATER = {"http.client": ("HTTPConnection", "putrequest")}
 `docs/decisions/0007-http-client-is-patched-by-its-first-request.md` says why.
 """
 
+TARGETS = (  # noqa: SIM905  thirty names
+    "MySQLdb aio_pika aiokafka aiopg asyncpg cassandra celery confluent_kafka django.core.handlers.base "
+    "elasticsearch falcon fastapi flask grpc jinja2 kafka mysql.connector openai pika psycopg psycopg2 "
+    "pymemcache pymongo pymysql pyramid redis remoulade sqlalchemy sqlite3 starlette tornado tortoise "
+).split()
+"""What the user may ship an instrumentation library of OpenTelemetry's for (`hoptrace.otel.instrumentations`)."""
+
+_INSTRUMENTATIONS = "hoptrace.otel.instrumentations"
+
 _watch: Watch | None = None
 _stand_ins: "list[_StandIn]" = []
 
@@ -52,7 +62,9 @@ def install() -> None:
     if _watch is not None:
         return
     with guard("clients.install"):
-        _watch = Watch({name: _patcher(ours) for name, ours in WATCHED})
+        rows = {name: _patcher(ours) for name, ours in WATCHED}
+        instrumentations = _patcher(_INSTRUMENTATIONS)
+        _watch = Watch({**dict.fromkeys(TARGETS, instrumentations), **rows})
         _watch.start()
 
 
@@ -70,7 +82,7 @@ def uninstall() -> None:
     _watch = None
     while _stand_ins:
         _stand_ins.pop().leave()
-    for _, ours in WATCHED:
+    for ours in (*dict.fromkeys(ours for _, ours in WATCHED), _INSTRUMENTATIONS):
         with guard("clients.uninstall"):
             loaded = sys.modules.get(ours)
             if loaded is not None:
