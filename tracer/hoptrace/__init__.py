@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     _Handler = TypeVar("_Handler", bound=Callable[..., Any])
-    _Record = TypeVar("_Record")
 
     from .spans import Span
 
@@ -69,8 +68,8 @@ def records(event: Any) -> Iterator[Any]:
     return followed(event)
 
 
-def processing(record: _Record) -> AbstractContextManager[_Record]:
-    """The block in which one record of the event is processed: `with hoptrace.processing(record)`.
+def processing(record: Any) -> AbstractContextManager[object]:
+    """The block in which one record of the event is processed: `with hoptrace.processing(record): ...`
 
     For threads, asyncio tasks, and whatever is no loop. An exception that leaves the block is the record's own, and
     passes on. For a record of no event, it does nothing.

@@ -28,7 +28,7 @@ TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start d
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Self
 
     from .raised import Place, Stack
 
@@ -279,7 +279,7 @@ class Records:
 
 
 class Processing:
-    """One record in work for as long as the block lasts, in whichever thread or task; gives the record itself."""
+    """One record in work for as long as the block lasts, in whichever thread or task."""
 
     __slots__ = ("_found", "_record", "_token")
 
@@ -288,13 +288,13 @@ class Processing:
         self._found: tuple[Batch, Work] | None = None
         self._token: Any = None
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         with guard("batch.record"):
             found = find(self._record)
             if found is not None:
                 self._token = found[0].take_up(found[1])
                 self._found = found
-        return self._record
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         found, self._found = self._found, None
@@ -303,6 +303,16 @@ class Processing:
                 if error is not None:
                     found[1].mark(error)
                 found[0].put_down(found[1], self._token)
+
+    def failed(self, error: BaseException | None, message: str = "") -> None:
+        """Somebody caught what came out of it: the exception, or where it is not known, what is said of it."""
+        if self._found is not None:
+            work = self._found[1]
+            if error is not None:
+                work.mark(error)
+            elif not work.failed:
+                work.failed = True
+                work.span.set_status(ERROR, message)
 
 
 def records(event: Any) -> Records:
