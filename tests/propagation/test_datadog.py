@@ -156,3 +156,10 @@ BROKEN = ["", "{", "[]", "7", '{"x-datadog-trace-id": 1}', "[" * 4_000, '{"a":' 
 @pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:8])
 def test_a_broken_object_is_none(text: str) -> None:
     assert extract(lambda name: text if name == "_datadog" else "") is None
+
+
+@pytest.mark.parametrize(("number", "read"), [(2**64 - 1, True), (2**64, False), (1, True), (0, False), (-1, False)])
+@pytest.mark.parametrize("name", ["x-datadog-trace-id", "x-datadog-parent-id"])
+def test_an_id_is_a_number_of_64_bits_and_not_zero(name: str, number: int, read: bool) -> None:
+    headers = {"x-datadog-trace-id": "7", "x-datadog-parent-id": "7", name: str(number)}
+    assert (extract(lambda header: headers.get(header, "")) is not None) == read
