@@ -128,18 +128,17 @@ def test_what_its_session_sends_makes_no_span_and_carries_no_traceparent(server,
     assert server.headers("traceparent") == [None]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("aiobotocore.httpxsession") is None, reason="this version has no session by httpx"
-)
-def test_what_its_session_sends_by_httpx_makes_no_span_either(server, recorded):
-    from aiobotocore.httpxsession import HttpxSession
+if importlib.util.find_spec("aiobotocore.httpxsession") is not None:  # older versions have no session by httpx
 
-    async def steps(sts):
-        await sts.get_caller_identity()
+    def test_what_its_session_sends_by_httpx_makes_no_span_either(server, recorded):
+        from aiobotocore.httpxsession import HttpxSession
 
-    run("sts", server.url, steps, http_session_cls=HttpxSession)
-    assert [span.name for span in recorded.spans] == ["STS.GetCallerIdentity"]
-    assert server.headers("traceparent") == [None]
+        async def steps(sts):
+            await sts.get_caller_identity()
+
+        run("sts", server.url, steps, http_session_cls=HttpxSession)
+        assert [span.name for span in recorded.spans] == ["STS.GetCallerIdentity"]
+        assert server.headers("traceparent") == [None]
 
 
 def test_retries_are_one_span_that_counts_them(server, recorded):
@@ -200,26 +199,26 @@ def test_a_client_is_not_kept_alive(server, recorded):
     assert kept[0]() is None
 
 
-def test_resources_and_the_managed_transfer_of_aioboto3_are_calls_too(aws, recorded, tmp_path):
-    if importlib.util.find_spec("aioboto3") is None:
-        return  # the other version's run has it
-    import aioboto3
+if importlib.util.find_spec("aioboto3") is not None:
 
-    async def whole():
-        session = aioboto3.Session(**KEYS)
-        async with session.resource("dynamodb", endpoint_url=aws) as dynamodb:
-            with contextlib.suppress(botocore.exceptions.ClientError):
-                await dynamodb.create_table(
-                    TableName="async-orders",
-                    KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-                    AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-                    BillingMode="PAY_PER_REQUEST",
-                )
-            table = await dynamodb.Table("async-orders")
-            await table.put_item(Item={"id": "1"})
-            return (await table.get_item(Key={"id": "1"}))["Item"]
+    def test_resources_and_the_managed_transfer_of_aioboto3_are_calls_too(aws, recorded):
+        import aioboto3
 
-    assert asyncio.run(whole()) == {"id": "1"}
-    names = [span.name for span in recorded.spans]
-    assert names[-2:] == ["DynamoDB.PutItem", "DynamoDB.GetItem"]
-    assert recorded.spans[-1].attributes["db.collection.name"] == "async-orders"
+        async def whole():
+            session = aioboto3.Session(**KEYS)
+            async with session.resource("dynamodb", endpoint_url=aws) as dynamodb:
+                with contextlib.suppress(botocore.exceptions.ClientError):
+                    await dynamodb.create_table(
+                        TableName="async-orders",
+                        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                        BillingMode="PAY_PER_REQUEST",
+                    )
+                table = await dynamodb.Table("async-orders")
+                await table.put_item(Item={"id": "1"})
+                return (await table.get_item(Key={"id": "1"}))["Item"]
+
+        assert asyncio.run(whole()) == {"id": "1"}
+        names = [span.name for span in recorded.spans]
+        assert names[-2:] == ["DynamoDB.PutItem", "DynamoDB.GetItem"]
+        assert recorded.spans[-1].attributes["db.collection.name"] == "async-orders"
