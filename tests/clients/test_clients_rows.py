@@ -6,12 +6,13 @@ import json
 import zipfile
 
 import pytest
+from rows_of_stores import ANY
+from rows_of_stores import CASES as STORES
 
 from hoptrace.services import SERVICES
 from hoptrace.spans import CLIENT, ERROR, PRODUCER, UNSET
 
 ACCOUNT = "123456789012"
-ANY = object()
 
 
 def queue(client):
@@ -36,18 +37,6 @@ def stream(client):
     return kinesis.describe_stream(StreamName="clicks")["StreamDescription"]
 
 
-def table(client):
-    dynamodb = client("dynamodb")
-    if "orders" not in dynamodb.list_tables()["TableNames"]:
-        dynamodb.create_table(
-            TableName="orders",
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-    return "orders"
-
-
 def function(client):
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
@@ -65,13 +54,6 @@ def function(client):
     except (iam.exceptions.EntityAlreadyExistsException, lambda_.exceptions.ResourceConflictException):
         pass
     return "billing"
-
-
-def bucket(client):
-    s3 = client("s3")
-    if "shop" not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
-        s3.create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return "shop"
 
 
 def machine(client):
@@ -299,31 +281,6 @@ CASES = [
         {},
     ),
     (
-        "dynamodb",
-        None,
-        table,
-        "PutItem",
-        lambda name: {"TableName": name, "Item": {"id": {"S": "PRIVATE"}}},
-        "DynamoDB.PutItem",
-        CLIENT,
-        {
-            "db.system.name": "aws.dynamodb",
-            "db.operation.name": "PutItem",
-            "db.collection.name": "orders",
-            "aws.dynamodb.table_names": ["orders"],
-        },
-    ),
-    (
-        "s3",
-        None,
-        bucket,
-        "PutObject",
-        lambda name: {"Bucket": name, "Key": "a/b", "Body": b"PRIVATE"},
-        "S3.PutObject",
-        CLIENT,
-        {"aws.s3.bucket": "shop", "aws.s3.key": "a/b", "aws.extended_request_id": None},
-    ),
-    (
         "stepfunctions",
         None,
         machine,
@@ -343,6 +300,7 @@ CASES = [
         CLIENT,
         {"aws.secretsmanager.secret.arn": ANY},
     ),
+    *STORES,
 ]
 
 # What no emulator of ours answers, shown in `test_clients_calls.py` by a stubbed answer.
