@@ -15,7 +15,7 @@ TRACER = HERE.parent / "tracer" / "hoptrace"
 TRIGGER_LABELS = ("Recognised by", "Context", "Hops", "Pointers")
 CARRIER_LABELS = ("Calls", "Written", "Read", "Limits", "Without room", "Default")
 # What several carriers are built of; no call of AWS's is theirs alone.
-SHARED = ("attributes", "json_data", "reserved")
+SHARED = ("attributes", "json_data", "keys", "reserved")
 
 
 class Unlabelled(ValueError):

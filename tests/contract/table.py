@@ -56,3 +56,12 @@ WAYS: tuple[type[Way], ...] = (
     ExecutionSync,
     TaskSuccess,
 )
+
+FILES = ("test_functions", "test_http", "test_objects", "test_authorizers")
+ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
+    "client_context": (("lambda", "Invoke"), ("lambda", "InvokeWithResponseStream")),
+    "headers": (),
+    "authorizer": (),
+    "s3": (("s3", "CreateMultipartUpload"),),
+}
+"""Carriers that have a file of tests of their own, with the calls there: their consumer is no event of a service's."""

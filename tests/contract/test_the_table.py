@@ -1,0 +1,57 @@
+"""The contract has a row for every carrier, for every call that one is written into, and for every trigger."""
+
+from __future__ import annotations
+
+import pkgutil
+
+import pytest
+
+import hoptrace.carriers
+from hoptrace.services import SERVICES
+from hoptrace.triggers import TRIGGERS
+from tests.contract import table
+from tests.docs.test_hops_page import hops
+from tests.support.parts import REPOSITORY
+
+CARRIERS = {module.name for module in pkgutil.iter_modules(hoptrace.carriers.__path__)} - set(hops.SHARED)
+CALLS = {
+    (service, operation)
+    for service, entry in SERVICES.items()
+    for operation, row in entry.rows.items()
+    if row.inject is not None
+}
+
+
+@pytest.mark.parametrize("carrier", sorted(CARRIERS))
+def test_every_carrier_is_tested_by_sending(carrier: str) -> None:
+    assert carrier in {way.carrier for way in table.WAYS} | set(table.ELSEWHERE)
+
+
+@pytest.mark.parametrize(("service", "operation"), sorted(CALLS))
+def test_every_call_that_a_context_is_written_into_is_made(service: str, operation: str) -> None:
+    ways = {(way.service, way.operation) for way in table.WAYS}
+    others = {(service, name) for calls in table.ELSEWHERE.values() for service, name in calls}
+    assert (service, operation) in ways | others
+
+
+def test_the_table_names_nothing_that_is_not_there() -> None:
+    assert {way.carrier for way in table.WAYS} | set(table.ELSEWHERE) <= CARRIERS
+    assert {(way.service, way.operation) for way in table.WAYS} <= CALLS
+    assert {call for calls in table.ELSEWHERE.values() for call in calls} <= CALLS
+    assert all((REPOSITORY / "tests" / "contract" / f"{name}.py").exists() for name in table.FILES)
+
+
+def test_opt_in_is_what_the_services_say() -> None:
+    for way in table.WAYS:
+        assert way.opt_in == SERVICES[way.service].rows[way.operation].opt_in, way
+
+
+def test_every_trigger_has_an_event_as_aws_sends_it() -> None:
+    import sys
+
+    sys.path.insert(0, str(REPOSITORY / "tests" / "triggers"))
+    try:
+        from golden import EXPECTED
+    finally:
+        sys.path.pop(0)
+    assert {name for name, _, _ in TRIGGERS} <= {expected[0] for expected in EXPECTED.values()}
