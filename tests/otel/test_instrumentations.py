@@ -110,6 +110,7 @@ def test_the_table_names_what_the_distributions_declare(tmp_path: Path) -> None:
         for module, kind in re.findall(r"= opentelemetry\.instrumentation\.(\w+):(\w+)", file.read_text()):
             declared.setdefault(module, set()).add(kind)
     for name, classes in instrumentations.TABLE.values():
-        source = (target / "opentelemetry" / "instrumentation" / name / "__init__.py").read_text()
-        defined = {node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+        body = ast.parse((target / "opentelemetry" / "instrumentation" / name / "__init__.py").read_text()).body
+        defined = {node.name for node in body if isinstance(node, ast.ClassDef)}
+        defined |= {alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
         assert set(classes) <= declared[name] & defined, name

@@ -28,6 +28,7 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("aiohttp.client", "hoptrace.clients.aiohttp"),
     ("urllib.request", "hoptrace.clients.urllib_request"),
     ("http.client", "hoptrace.clients.http_client"),
+    ("concurrent.futures.thread", "hoptrace.clients.pools"),
     ("opentelemetry.context", "hoptrace.otel"),
     ("opentelemetry.trace", "hoptrace.otel"),
     ("opentelemetry.instrumentation.aws_lambda", "hoptrace.otel"),

@@ -19,7 +19,7 @@ from typing import Any
 from ..guard import guard
 from ..settings import settings
 from ..spans import Span, activate, current_span
-from ..spans.current import activated, give_back
+from ..spans.current import activated, give_back, on_boundary
 from ..spans.span import on_child
 from . import baggage
 
@@ -46,7 +46,7 @@ class View:
     def __init__(self, own: Any, kind: Any) -> None:
         self.own = own
         self._kind = kind
-        self._keyed: tuple[str, str] = ("", "")
+        self._before = own.get_current()
 
     def attach(self, context: Any) -> Attached:
         """Make a context current, and the span in it."""
@@ -65,6 +65,15 @@ class View:
         if token.ours is not None:
             give_back(token.ours)
         self.own.detach(token.theirs)
+
+    def boundary(self, begins: Span | None) -> None:
+        """What code attached and left attached ends with its invocation."""
+        with guard("otel.boundary"):
+            own = self.own.get_current()
+            if begins is not None:
+                self._before = own
+            elif own is not self._before:
+                self.own.attach(self._before)
 
     def get_current(self) -> Any:
         """The context that is current."""
@@ -121,12 +130,14 @@ def patch(module: Any) -> None:
     module._RUNTIME_CONTEXT = view
     _patched = (module, found, view)
     on_child(baggage.travelling)
+    on_boundary(view.boundary)
 
 
 def unpatch() -> None:
     """Put the API's own back."""
     global _patched
     on_child(None)
+    on_boundary(None)
     if _patched is not None:
         module, own, view = _patched
         if module._RUNTIME_CONTEXT is view:

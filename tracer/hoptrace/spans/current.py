@@ -13,11 +13,14 @@ from contextvars import ContextVar, Token
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .span import Span
 
 
 _current: ContextVar[Span | None] = ContextVar("hoptrace.current_span", default=None)
 _invocation: Span | None = None
+_boundary: Callable[[Span | None], None] | None = None
 
 
 def current_span() -> Span | None:
@@ -56,3 +59,11 @@ def set_invocation(span: Span | None) -> None:
     """Name the invocation that threads without a span of their own work for."""
     global _invocation
     _invocation = span
+    if _boundary is not None:
+        _boundary(span)
+
+
+def on_boundary(boundary: Callable[[Span | None], None] | None) -> None:
+    """Name what is called between invocations, with the one that begins or `None`; it must not raise."""
+    global _boundary
+    _boundary = boundary
