@@ -54,16 +54,49 @@ class Fate(NamedTuple):
 
 
 def close(begin: Begin, fate: Fate) -> tuple[list[Span], Invocation]:
-    """Return the spans that were open in `begin`, closed by `fate`, and the invocation that they belong to."""
-    spans = [begin.span, *begin.records]
-    for span in spans:
-        span.end = max(fate.at, span.start)
-        span.attributes["hoptrace.closed_by"] = "collector"
-        span.status_message = fate.message
-        if fate.outcome != "unknown":
-            span.status = ERROR
-            span.attributes["error.type"] = fate.error_type
+    """Return the spans that were open in `begin`, closed by `fate`, and the invocation that they belong to.
+
+    Where the tracer has noted which records of the batch were taken up, only those that were in work share the fate:
+    what had been put down is as it was, and what was not reached has no length.
+    """
+    notes = {note.span_id: note for note in begin.notes}
+    known = {span.span_id for span in begin.records}
+    begun = {note.span_id: note for note in begin.notes if note.span_id not in known and note.attributes}
+    spans = [begin.span]
+    _share(begin.span, fate)
+    for span in [*begin.records, *begun.values()]:
+        note = notes.get(span.span_id)
+        if notes and (note is None or note.end):
+            span = _spared(span, note, fate)
+        else:
+            span.start = note.start if note is not None else span.start
+            _share(span, fate)
+        spans.append(span)
     return spans, _invocation(begin.request_id, fate, begin.span, begin.origin, begin.deadline_ms)
+
+
+def _share(span: Span, fate: Fate) -> None:
+    span.end = max(fate.at, span.start)
+    span.attributes["hoptrace.closed_by"] = "collector"
+    span.status_message = fate.message
+    if fate.outcome != "unknown":
+        span.status = ERROR
+        span.attributes["error.type"] = fate.error_type
+
+
+def _spared(span: Span, note: Span | None, fate: Fate) -> Span:
+    """A record that the invocation was not working on when it ended."""
+    if note is None:
+        span.attributes["hoptrace.record.processed"] = False
+        span.start = span.end = max(fate.at, span.start)
+    elif note.attributes:
+        span = note  # whole, with the error that came out of it
+    else:
+        span.start, span.end = note.start, max(note.end, note.start)
+    span.attributes["hoptrace.closed_by"] = "collector"
+    if fate.outcome != "unknown" and span.status != ERROR:
+        span.attributes["hoptrace.record.redelivered"] = True
+    return span
 
 
 def from_invoke(

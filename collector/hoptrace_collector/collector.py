@@ -23,6 +23,7 @@ from hoptrace_collector.model import (
     Begin,
     Dropped,
     End,
+    Followed,
     Handed,
     InitError,
     InitReport,
@@ -232,9 +233,11 @@ class Collector:
             if count % _DEADLINE_CHECK == 0 and self._clock() >= deadline:
                 return
 
-    def _complete(self, record: Begin | SpanEnded | End | InitError, *, seen: bool) -> list[Finished]:
+    def _complete(self, record: Begin | Followed | SpanEnded | End | InitError, *, seen: bool) -> list[Finished]:
         if isinstance(record, Begin):
             return self._completer.begin(record, seen=seen)
+        if isinstance(record, Followed):
+            return self._completer.followed(record, seen=seen)
         if isinstance(record, End):
             if not seen:
                 self._answered_at = record.span.end

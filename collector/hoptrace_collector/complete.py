@@ -12,6 +12,7 @@ from hoptrace_collector.closing import Fate, close, from_init_error, from_invoke
 from hoptrace_collector.model import (
     Begin,
     End,
+    Followed,
     InitError,
     Invocation,
     Invoke,
@@ -28,6 +29,9 @@ __all__ = ["Completer", "Finished"]
 _FATAL = ("timeout", "error", "failure")
 _ORDERLY = ("spindown", "sandboxterminated")  # the second is what the runtime interface emulator says
 _MOST_REMEMBERED = 64
+_MOST_DIED = 16
+_MOST_NOTES = 64
+_ATTEMPT = "hoptrace.invocation.attempt"
 _SAME_DEADLINE_MS = 2_000
 
 
@@ -63,6 +67,7 @@ class Completer:
         self._init_error: InitError | None = None
         self._done: dict[str, RuntimeDone | Report] = {}
         self._gone_at = 0
+        self._died: dict[str, int] = {}
 
     # What the next generation has to know.
 
@@ -76,9 +81,10 @@ class Completer:
         """What was closed here of late and must not count any more.
 
         Ids (hex) of spans whose own records may still come, and `request_id deadline` of invocations that were made up
-        for because their beginning had not been read.
+        for because their beginning had not been read, and `request_id xN` of requests whose Nth attempt died.
         """
-        return [*self._closed, *(f"{request_id} {deadline}" for request_id, deadline in self._counted.items())]
+        counted = (f"{request_id} {deadline}" for request_id, deadline in self._counted.items())
+        return [*self._closed, *counted, *(f"{request_id} x{attempt}" for request_id, attempt in self._died.items())]
 
     def resume(self, opened: Iterable[Begin], closed: Iterable[str], origin: Origin | None) -> None:
         """Take over what an earlier generation left open."""
@@ -91,6 +97,8 @@ class Completer:
                 self._remember(each)
             elif deadline.isdigit():
                 self._counted[request_id] = int(deadline)
+            elif deadline[:1] == "x" and deadline[1:].isdigit():
+                self._died[request_id] = int(deadline[1:])
         if origin is not None:
             self.origin = origin
 
@@ -114,6 +122,15 @@ class Completer:
         self._init_error = None
         return finished
 
+    def followed(self, record: Followed, *, seen: bool) -> list[Finished]:
+        """Note what has been done with a record of the batch; nothing is over by it."""
+        for begin in reversed(self.opened):
+            if begin.request_id == record.request_id and not seen and len(begin.notes) < _MOST_NOTES:
+                begin.notes.append(record.span)
+                begin.raw.setdefault("notes", []).append(record.raw)
+                break
+        return []
+
     def span(self, record: SpanEnded) -> list[Finished]:
         """Pass a finished span on."""
         origin = self.origin
@@ -130,6 +147,7 @@ class Completer:
             return []
         begin = self._open.pop(span.span_id, None)
         origin = begin.origin if begin is not None else self.origin
+        self._count_attempt(record.request_id, span)
         if seen or span.span_id in self._uncounted:
             self._uncounted.discard(span.span_id)
             return [Finished(origin, [span])]
@@ -240,11 +258,24 @@ class Completer:
         self._remember(begin.span.span_id.hex())
         if self._is_current(begin):
             self._over(begin.request_id)
+        attempt = self._count_attempt(begin.request_id, begin.span)
+        if fate.outcome != "unknown":
+            self._died[begin.request_id] = attempt
+            while len(self._died) > _MOST_DIED:
+                del self._died[next(iter(self._died))]
         spans, invocation = close(begin, fate)
         if begin.span.span_id in self._uncounted:
             self._uncounted.discard(begin.span.span_id)
             return Finished(begin.origin, spans)
         return Finished(begin.origin, spans, invocation)
+
+    def _count_attempt(self, request_id: str, span: Span) -> int:
+        """Add the attempts that died with their process to those which the tracer has counted in its own."""
+        counted = span.attributes.get(_ATTEMPT, 1)
+        attempt = self._died.get(request_id, 0) + (counted if isinstance(counted, int) else 1)
+        if attempt > 1:
+            span.attributes[_ATTEMPT] = attempt
+        return attempt
 
     def _without_begin(self, reason: str) -> list[Finished]:
         """Make up for an invocation or an initialisation that the tracer could not record."""

@@ -137,7 +137,10 @@ def _frozen(value: Any) -> Any:
 
 
 class Begin(NamedTuple):
-    """An invocation began; `raw` is the record as read, kept to be told to the next generation."""
+    """An invocation began; `raw` is the record as read, kept to be told to the next generation.
+
+    `notes` are what the tracer has said since of the records of the batch, spans as in `Followed`.
+    """
 
     request_id: str
     ordinal: int
@@ -146,6 +149,18 @@ class Begin(NamedTuple):
     origin: Origin
     span: Span
     records: list[Span]
+    raw: dict[str, Any]
+    notes: list[Span]
+
+
+class Followed(NamedTuple):
+    """A record of the batch was taken up (its span has no end) or put down; `raw` is the span as read.
+
+    The span says no more than that, unless the begin record has not had it, or an error came out of it.
+    """
+
+    request_id: str
+    span: Span
     raw: dict[str, Any]
 
 
@@ -197,7 +212,7 @@ class Handed(NamedTuple):
     body: bytes
 
 
-Record = Begin | SpanEnded | End | InitError | Dropped | Handed
+Record = Begin | Followed | SpanEnded | End | InitError | Dropped | Handed
 
 
 # What Lambda tells.

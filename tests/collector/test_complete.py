@@ -7,7 +7,7 @@ import pytest
 
 from hoptrace_collector.closing import xray_root
 from hoptrace_collector.complete import Completer, Finished
-from hoptrace_collector.model import Begin, End, Invoke, Origin, Report, RuntimeDone, Shutdown, SpanEnded
+from hoptrace_collector.model import Begin, End, Followed, Invoke, Origin, Report, RuntimeDone, Shutdown, SpanEnded
 from hoptrace_collector.receive.decode import decode
 
 from .support import ARN, NOW, TRACE, begin, ended, inner, span
@@ -35,6 +35,8 @@ class Scene:
             return self.completer.end(record, seen=seen)
         if isinstance(record, SpanEnded):
             return self.completer.span(record)
+        if isinstance(record, Followed):
+            return self.completer.followed(record, seen=seen)
         assert record is not None
         return self.completer.init_error(record, seen=seen)  # type: ignore[arg-type]
 
@@ -239,3 +241,98 @@ def test_what_an_earlier_generation_has_counted_is_sent_again_and_not_counted_ag
 )
 def test_the_root_of_a_trace_header_is_the_trace_id(header: str, root: str) -> None:
     assert xray_root(header).hex() == root
+
+
+RECORDS = [span(number, name="process orders", kind=5) for number in (11, 12, 13)]
+
+
+def _note(number: int, start: int, end: int = 0, **more: Any) -> dict[str, Any]:
+    found = {
+        "trace_id": TRACE,
+        "span_id": f"{number:016x}",
+        "name": "process orders",
+        "kind": 5,
+        "start": start,
+        **more,
+    }
+    return {"v": 1, "type": "record", "request_id": "r1", "span": {**found, "end": end} if end else found}
+
+
+def _by_number(finished: list[Finished]) -> dict[int, Any]:
+    return {int.from_bytes(each.span_id): each for each in finished[0].spans}
+
+
+def test_only_the_record_that_was_in_work_shares_the_end_of_a_killed_function() -> None:
+    scene = Scene()
+    scene.begin(records=RECORDS)
+    assert scene.record(_note(11, NOW + 5)) == []
+    scene.record(_note(11, NOW + 5, NOW + 9))
+    scene.record(_note(12, NOW + 10))
+    spans = _by_number(scene.shutdown("timeout"))
+    done, killed, unreached = spans[11], spans[12], spans[13]
+    at = NOW + 3 * SECOND
+    assert (done.start, done.end, done.status) == (NOW + 5, NOW + 9, 0)
+    assert done.attributes["hoptrace.record.redelivered"] is True
+    assert done.attributes["faas.trigger"] == "pubsub", "what the begin record said of it is kept"
+    assert (killed.start, killed.end, killed.attributes["error.type"]) == (NOW + 10, at, "timeout")
+    assert (unreached.start, unreached.end, unreached.status) == (at, at, 0)
+    assert unreached.attributes["hoptrace.record.processed"] is False
+    assert "error.type" not in unreached.attributes
+
+
+def test_records_that_nobody_follows_all_share_it() -> None:
+    scene = Scene()
+    scene.begin(records=RECORDS)
+    spans = _by_number(scene.shutdown("timeout"))
+    assert {spans[number].attributes["error.type"] for number in (11, 12, 13)} == {"timeout"}
+
+
+def test_a_record_that_failed_before_keeps_its_own_error_and_one_that_begin_had_not_is_whole() -> None:
+    scene = Scene()
+    scene.begin(records=RECORDS[:1])
+    own = {"attributes": {"error.type": "KeyError"}, "status": [2, "no such order"]}
+    scene.record(_note(11, NOW + 5, NOW + 9, **own))
+    scene.record(_note(14, NOW + 10, attributes={"messaging.system": "aws.sns"}))
+    spans = _by_number(scene.shutdown("timeout"))
+    assert (spans[11].status, spans[11].attributes["error.type"]) == (2, "KeyError")
+    assert (spans[14].end, spans[14].attributes["error.type"]) == (NOW + 3 * SECOND, "timeout")
+
+
+def test_what_was_in_work_is_told_to_the_next_generation() -> None:
+    before, after = Scene(), Scene()
+    before.begin(records=RECORDS)
+    before.record(_note(11, NOW + 5, NOW + 9))
+    before.record(_note(12, NOW + 10))
+    raw = json.loads(json.dumps([each.raw for each in before.completer.opened]))
+    opened = [each for each in map(decode, raw) if isinstance(each, Begin)]
+    after.completer.resume(opened, before.completer.closed, None)
+    after.record(_note(13, NOW + 11), seen=True)
+    spans = _by_number(after.completer.settle(None))
+    assert spans[12].status == 2
+    assert spans[11].status == spans[13].status == 0
+
+
+def test_an_attempt_that_died_with_its_process_is_counted_in_the_next_ones() -> None:
+    before, after = Scene(), Scene()
+    before.begin()
+    before.shutdown("timeout")
+    after.completer.resume([], json.loads(json.dumps(before.completer.closed)), None)
+    after.begin(2)
+    (second,) = after.record(ended(2, outcome="error"))
+    after.begin(3)
+    third = ended(3)
+    third["span"]["attributes"]["hoptrace.invocation.attempt"] = 2  # in its process
+    (finished,) = after.record(third)
+    after.begin(4, "another")
+    (other,) = after.record(ended(4, "another"))
+    assert second.spans[0].attributes["hoptrace.invocation.attempt"] == 2
+    assert finished.spans[0].attributes["hoptrace.invocation.attempt"] == 3
+    assert "hoptrace.invocation.attempt" not in other.spans[0].attributes
+
+
+def test_requests_that_died_are_remembered_in_a_bounded_number() -> None:
+    scene = Scene()
+    for number in range(100):
+        scene.begin(number + 1, f"r{number}", pid=number)
+    scene.shutdown("failure")
+    assert len([each for each in scene.completer.closed if " x" in each]) <= 16

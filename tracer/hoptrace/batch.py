@@ -37,9 +37,9 @@ PROCESSED = "hoptrace.record.processed"
 REDELIVERED = "hoptrace.record.redelivered"
 
 NOTED = 10
-"""Of a batch with at most so many records each one that is taken up is noted for the collector, which then can say in
-which record a function was killed. SQS delivers ten at most by default; in larger batches the notes would cost more
-than what they tell."""
+"""Of a batch with at most so many records each one that is taken up or put down is noted for the collector, which then
+can say in which record a function was killed. SQS delivers ten at most by default; in larger batches the notes would
+cost more than what they tell."""
 
 _making = threading.Lock()
 
@@ -122,8 +122,8 @@ class Batch:
             first = not work.begun
             if first:
                 work.begun = time.time_ns()
-        if first and self._noted and self._lineage.write is not None:
-            self._lineage.write(encode.taken_up_record(work.span, work.begun, whole=self._own))
+        if first or work.done:
+            self._note(work, 0)
         return activate(work.span)
 
     def put_down(self, work: Work, token: Any) -> None:
@@ -132,12 +132,20 @@ class Batch:
             work.active -= 1
             if not work.active:
                 work.done = time.time_ns()
+        if not work.active:
+            self._note(work, work.done)
         if current_span() is not work.span:
             return  # somebody else's turn: in another thread, or in a loop beside this one
         restore(token)
         before = current_span()
         if before is not None and any(before is each.span and not each.active for each in list(self._works.values())):
             activate(self._lineage.invocation)
+
+    def _note(self, work: Work, done: int) -> None:
+        """Tell the collector, which otherwise hears of the records only when the invocation is over."""
+        if self._noted and self._lineage.write is not None:
+            whole = self._own or work.failed
+            self._lineage.write(encode.followed_record(work.span, work.begun, done, whole=whole))
 
     def raised(self, error: BaseException) -> bool:
         """The handler raised: mark what was in work. Whether anything was followed at all."""

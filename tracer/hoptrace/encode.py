@@ -57,17 +57,20 @@ def begin_record(
     )
 
 
-def taken_up_record(span: Span, begun: int, *, whole: bool) -> bytes:
-    """A record of the batch that is being processed from `begun` on.
+def followed_record(span: Span, begun: int, done: int, *, whole: bool) -> bytes:
+    """What was done with a record of the batch: it is in work since `begun`, or was until `done`.
 
     Args:
         span: the record's, still open.
-        whole: whether the collector has not had the span in the invocation's begin record.
+        done: 0 while it is in work.
+        whole: whether the collector needs more than the times: it has not had the span, or an error came out of it.
     """
     found = _brief(span)
     if not whole:
         found = {key: found[key] for key in ("trace_id", "span_id", "name", "kind")}
     found["start"] = begun
+    if done:
+        found["end"] = done
     return _line({"v": PROTOCOL, "type": "record", "request_id": span.request_id, "span": found})
 
 

@@ -14,6 +14,7 @@ from hoptrace_collector.model import (
     Dropped,
     End,
     Event,
+    Followed,
     Handed,
     InitError,
     Link,
@@ -79,7 +80,13 @@ def _begin(record: dict[str, Any]) -> Begin | None:
         span=span,
         records=[open_span for open_span in map(decode_span, _dicts(record.get("records"))) if open_span is not None],
         raw=record,
+        notes=[note for note in map(decode_span, _dicts(record.get("notes"))) if note is not None],
     )
+
+
+def _followed(record: dict[str, Any]) -> Followed | None:
+    span = decode_span(record.get("span"))
+    return None if span is None else Followed(text(record.get("request_id")), span, record["span"])
 
 
 def _span_ended(record: dict[str, Any]) -> SpanEnded | None:
@@ -128,6 +135,7 @@ def _handed(record: dict[str, Any]) -> Handed | None:
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], Record | None]] = {
     "begin": _begin,
+    "record": _followed,
     "span": _span_ended,
     "end": _end,
     "init_error": _init_error,
