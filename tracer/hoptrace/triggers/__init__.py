@@ -6,7 +6,7 @@ only then, because a cold start should not pay for the others.
 
 from hoptrace.settings import settings
 from hoptrace.shape import Shape
-from hoptrace.triggers.arrival import Arrival, Hop, Record, is_event, keyword
+from hoptrace.triggers.arrival import SCHEDULE_ARN, Arrival, Hop, Record, is_event, keyword
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,6 +144,8 @@ def _is_iot(event: Shape) -> bool:
 def _is_scheduler(event: Shape) -> bool:
     if event.text("source") == "aws.scheduler":
         return True
+    if not any(event.has(name) for name in SCHEDULE_ARN):
+        return False
     # An author's own input: the ARN, and something else that only the service can have filled in.
     arn = keyword(event, "schedule-arn").text()
     if arn[:4] != "arn:" or ":scheduler:" not in arn or ":schedule/" not in arn:

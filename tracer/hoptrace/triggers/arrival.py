@@ -216,12 +216,20 @@ def is_event(event: Shape) -> bool:
     return event.text("detail-type") != "" and event.text("source") != "" and event.is_object("detail")
 
 
+def _names(word: str) -> tuple[str, ...]:
+    first, _, second = word.partition("-")
+    return word, f"{first}_{second}", first + second.capitalize(), "aws.scheduler." + word
+
+
+SCHEDULE_ARN = _names("schedule-arn")
+"""The names under which an input of a schedule's author may have its ARN."""
+
+
 def keyword(event: Shape, word: str) -> Shape:
     """Return what an EventBridge schedule's input says under one of the names that fit the keyword `word`.
 
     The names are the author's. `<aws.scheduler.schedule-arn>` may be filled into `schedule-arn`, `schedule_arn`,
     `scheduleArn` or the keyword's own name.
     """
-    first, _, second = word.partition("-")
-    names = (word, f"{first}_{second}", first + second.capitalize(), "aws.scheduler." + word)
+    names = _names(word)
     return event.get(next((name for name in names if event.has(name)), word))
