@@ -282,13 +282,13 @@ CASES = [
     ),
     (
         "stepfunctions",
-        None,
+        "StartExecution",
         machine,
         "StartExecution",
         lambda arn: {"stateMachineArn": arn, "input": '"PRIVATE"'},
         "SFN.StartExecution",
         CLIENT,
-        {"aws.step_functions.state_machine.arn": ANY},
+        {"aws.step_functions.state_machine.arn": ANY, "aws.step_functions.execution.arn": ANY},
     ),
     (
         "secretsmanager",
