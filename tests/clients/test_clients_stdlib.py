@@ -341,7 +341,7 @@ print(sorted(loaded), "http" in sys.modules)
     assert done.stdout == "['hoptrace.clients', 'hoptrace.clients.imports'] False\n"
 
 
-def test_where_the_runtime_client_has_loaded_http_client_its_patch_brings_nothing_with_it():
+def test_where_http_client_is_loaded_before_us_its_patch_is_not_until_a_request():
     code = """
 import http.client, sys
 import hoptrace.clients as c

@@ -35,7 +35,7 @@ class Settings:
         run_dir: where tracer and collector meet (`HOPTRACE_RUN_DIR`).
         propagators: the formats that are read and written (`OTEL_PROPAGATORS`); none of them for `none`.
         inject_disabled: services whose calls get no context, by botocore's names, such as `sqs`
-            (`HOPTRACE_INJECT_DISABLED`, comma-separated); `http` for what requests and urllib3 send.
+            (`HOPTRACE_INJECT_DISABLED`, comma-separated); `http` for what every HTTP client sends.
         inject_enabled: services whose calls get one though it stands in the user's own data
             (`HOPTRACE_INJECT_ENABLED`, comma-separated).
         hop_spans: whether the time in a queue, a topic, a bus … is a span of its own (`HOPTRACE_HOP_SPANS`).

@@ -39,7 +39,7 @@ WATCHED: tuple[tuple[str, str], ...] = (
 """Which module's import to wait for, and which module of ours has `patch(module)` and `unpatch()` for it."""
 
 LATER = {"http.client": ("HTTPConnection", "putrequest")}
-"""What older runtime clients have imported when we attach: the method whose first call brings the patch.
+"""What is often imported by who never calls it, before us too: the method whose first call brings the patch.
 
 `docs/decisions/0007-http-client-is-patched-by-its-first-request.md` says why.
 """

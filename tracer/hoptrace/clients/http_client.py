@@ -3,8 +3,8 @@
 A call is three here (`putrequest`, `endheaders`, `getresponse`; `request` is the first two), and the user's code runs
 between them, with other connections perhaps: so its span is never the current one, and waits on its connection.
 
-Small, and with nothing imported before the first request: older runtime clients have loaded `http.client` when we
-attach, and a cold start would pay for whatever stood here.
+Loaded by the first request (`hoptrace.clients.LATER`): `http.client` may be there when we attach, and a cold start
+would pay for whatever stood here.
 """
 
 import functools
