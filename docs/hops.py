@@ -63,14 +63,33 @@ def labelled(file: Path, labels: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
+def faas_trigger(file: Path) -> str:
+    """The `faas.trigger` of a trigger's arrivals: what its module makes them with, "other" where it says nothing."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Arrival", "arrive"):
+            said = node.args[1] if len(node.args) > 1 else None
+            constants = (said.body, said.orelse) if isinstance(said, ast.IfExp) else (said,)
+            found |= {"http"} if node.func.id == "arrive" else {_text(one) if one else "other" for one in constants}
+    return " or ".join(sorted(found, key=lambda word: (word == "other", word))) or "other"
+
+
 def table(rows: list[tuple[str, Path]], labels: tuple[str, ...], first: str) -> list[str]:
     """One table, as lines of Markdown."""
-    lines = ["| " + " | ".join((first, *(label.lower() for label in labels))) + " |", "|---" * (len(labels) + 1) + "|"]
+    more = ["`faas.trigger`"] if labels is TRIGGER_LABELS else []
+    titles = [first, *more, *(label.lower() for label in labels)]
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for name, file in rows:
         values = labelled(file, labels)
-        cells = [f"`{name}`", *(values[label].replace("|", "\\|") for label in labels)]
+        cells = [f"`{name}`", *(faas_trigger(file) for _ in more), *(_cell(values[label]) for label in labels)]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _cell(text: str) -> str:
+    """A sentence alone needs no full stop in a table."""
+    alone = text.endswith(".") and ". " not in text
+    return (text[:-1] if alone else text).replace("|", "\\|")
 
 
 def page(package: Path = TRACER) -> str:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -39,6 +40,19 @@ def test_every_carrier_is_a_row() -> None:
     assert all(f"\n| `{name}` | " in page for name in files)
 
 
+def test_a_triggers_kind_is_what_its_golden_events_are_read_as() -> None:
+    sys.path.insert(0, str(REPOSITORY / "tests" / "triggers"))
+    try:
+        from golden import EXPECTED
+    finally:
+        sys.path.pop(0)
+    kinds: dict[str, set[str]] = {}
+    for name, kind, *_ in EXPECTED.values():
+        kinds.setdefault(name, set()).add(kind)
+    for name, file in hops.triggers():
+        assert kinds[name] <= set(hops.faas_trigger(file).split(" or ")), name
+
+
 @pytest.mark.parametrize(("room", "label"), [("triggers", "Hops"), ("carriers", "Limits")])
 def test_a_module_that_does_not_say_what_the_page_needs_fails_it(room: str, label: str, tmp_path: Path) -> None:
     package = tmp_path / "hoptrace"
@@ -54,4 +68,4 @@ def test_a_labelled_line_reaches_to_the_next_label_or_a_blank_line(tmp_path: Pat
     file = tmp_path / "one.py"
     file.write_text('"""One.\n\nContext: here\n    and: there.\nHops: a | b.\n\nNot this.\n"""\n', "utf-8")
     assert hops.labelled(file, ("Context", "Hops")) == {"Context": "here and: there.", "Hops": "a | b."}
-    assert "a \\| b." in hops.table([("one", file)], ("Hops",), "trigger")[-1]
+    assert "a \\| b |" in hops.table([("one", file)], ("Hops",), "trigger")[-1]

@@ -1,6 +1,6 @@
 """HTTP headers, of a request that came in as an event or that goes out through a client.
 
-Calls: requests, urllib3.
+Calls: requests, urllib3, httpx, aiohttp, urllib.request, http.client.
 Written: headers in every listed format.
 Read: headers, whatever their case; of `X-Amzn-Trace-Id` the trace id, since its Parent exists in X-Ray only.
 Limits: none.
