@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hoptrace.carriers.authorizer import inject_answer
 from hoptrace.spans.context import format_traceparent
 from hoptrace.testing import LambdaContext, recorder
 from hoptrace.triggers import Arrival, identify, websocket
+from tests.support.functions import function
 
 MS = 1_000_000
 
@@ -297,6 +299,22 @@ def test_an_authorizers_decision_is_no_http_response() -> None:
     assert not arrival.is_http
     assert arrival.span_name is None
     assert arrival.attributes["http.route"] == "/users/{id}"
+
+
+def test_in_lambda_an_authorizers_answer_has_its_span_and_a_connection_is_known_again(tmp_path: Path) -> None:
+    app = "def handler(event, context):\n    return {'isAuthorized': True, 'context': {'tenant': 'a'}}\n"
+    with function(tmp_path, app, environment={"HOPTRACE_INJECT_ENABLED": "authorizer"}) as desk:
+        given = desk.invoke(load(ASKED))
+        behind = desk.invoke(load("recorded/api_gateway_http.json"))
+        desk.invoke(on_connection("recorded/websocket_connect.json", "c-1"))
+        desk.invoke(on_connection("recorded/websocket_plain_message.json", "c-1"))
+        asked, _, connect, message = [span for span in desk.spans() if span["kind"] == 2]
+        hops = {span["span_id"]: span for span in desk.spans() if span["attributes"].get("hoptrace.hop")}
+    assert given["context"] == {"tenant": "a", "traceparent": f"00-{asked['trace_id']}-{asked['span_id']}-01"}
+    assert behind == {"isAuthorized": True, "context": {"tenant": "a"}}
+    for span in (connect, message):
+        assert span["trace_id"] == PRODUCER.trace_id
+        assert hops[span["parent_id"]]["parent_id"] == PRODUCER.span_id
 
 
 # --- AppSync
