@@ -13,7 +13,6 @@ Imported by whoever follows records, and by nobody else.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 
@@ -248,7 +247,7 @@ class Records:
         record = next(self._source)
         if open_lineages:
             with guard("batch.record"):
-                self._enter(record, sys._getframe(1))
+                self._enter(record)
         return record
 
     def close(self) -> None:
@@ -263,17 +262,17 @@ class Records:
             with guard("batch.dropped"):
                 from .raised import stack
 
-                self._work.dropped.append(stack(sys._getframe(1)))
+                self._work.dropped.append(stack(2))
                 self._leave()
 
-    def _enter(self, record: Any, frame: Any) -> None:
+    def _enter(self, record: Any) -> None:
         found = find(record)
         if found is None:
             return
         from .raised import place
 
         self._batch, work = found
-        work.loops[id(self)] = place(frame)
+        work.loops[id(self)] = place(3)
         work.dropped.clear()
         self._token = self._batch.take_up(work)
         self._work = work

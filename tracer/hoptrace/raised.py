@@ -10,6 +10,8 @@ Frames are remembered by identity and code and are never held, since that would 
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
@@ -24,16 +26,23 @@ _GENERATORS = 0x20 | 0x200
 _RAISES_AGAIN = ("RAISE_VARARGS", "RERAISE")
 
 
-def place(frame: FrameType | None) -> Place:
-    """Where a loop goes on: the nearest frame that does not merely hand records on."""
+def place(depth: int) -> Place:
+    """Where a loop goes on: the nearest frame that does not merely hand records on.
+
+    Args:
+        depth: of whoever asks the iterator, counted from here. A depth and no frame, because a function that gets a
+            frame is what `guard` takes for a signal handler of the user's.
+    """
+    frame: FrameType | None = sys._getframe(depth)
     while frame is not None and frame.f_code.co_flags & _GENERATORS and frame.f_back is not None:
         frame = frame.f_back
     assert frame is not None
     return id(frame), frame.f_code, frame.f_lasti
 
 
-def stack(frame: FrameType | None) -> Stack:
-    """Where each of the callers stands, the nearest first."""
+def stack(depth: int) -> Stack:
+    """Where each of the callers stands, the nearest first; `depth` as above."""
+    frame: FrameType | None = sys._getframe(depth)
     found: Stack = []
     while frame is not None and len(found) < _DEEPEST:
         found.append((id(frame), frame.f_code, frame.f_lasti))
