@@ -67,7 +67,8 @@ class AsyncQueue:
         while True:
             attempt = event.again()
             self._dispatch(attempt)
-            await attempt.responded.future
+            # Shielded, since the end of the host cancels this task and not the function, which still runs.
+            await asyncio.shield(attempt.responded.future)
             if attempt.status_code in (_THROTTLED, _SERVICE):
                 wait, pause = pause, min(pause * 2, longest_pause)
             else:

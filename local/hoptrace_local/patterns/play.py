@@ -20,7 +20,6 @@ from hoptrace_local.otlp import Span
 from hoptrace_local.patterns.catalog import Pattern
 from hoptrace_local.patterns.resources import Resources
 from hoptrace_local.patterns.stagehand import LONGEST, PACE, Stagehand
-from hoptrace_local.patterns.template import physical
 from hoptrace_local.patterns.wiring import Wiring
 from hoptrace_local.report.outline import invocations, outline
 from hoptrace_local.sink import OtlpSink
@@ -112,7 +111,9 @@ def play(pattern: Pattern, emulator: Emulator, layer: Path, folder: Path, steps:
             if not late and pattern.hook("finish") is not None:
                 _hook(pattern, "finish")(hand)
         with steps.step("Shut the functions down, so that every collector flushes", 60):
-            names = [physical(name) for name in pattern.template.functions]
+            names = pattern.functions
+            for name in names:
+                host.settle(name)
             stats = {name: host.stats(name) for name in names}
             headers = {name: _trace_headers(host, name) for name in names}
             host.shutdown()

@@ -14,10 +14,10 @@ from hoptrace_local.otlp import Link, Span
 from hoptrace_local.report.waterfall import is_hop, is_init
 
 POINTER = "hoptrace.pointer"
+TRIGGER = "hoptrace.trigger"
 GAP = "   "
 # What is said of a span beside its kind, when it has it: attribute, and how it reads.
 NOTES = (
-    ("hoptrace.trigger", "by {}"),
     ("hoptrace.invocation.attempt", "attempt {}"),
     ("hoptrace.sqs.receive_count", "receive {}"),
     ("messaging.batch.message_count", "batch of {}"),
@@ -134,14 +134,23 @@ class _Graph:
             if not tied:
                 break
             marks[next(key for key, color in colors.items() if color == tied[0])] = len(marks) + 1
-        return {key: (*self._place(key), colors[key]) for key in self._spans}
+        texts: dict[Key, str] = {}
+        for roots in self._roots.values():
+            for root in roots:
+                self._texts(root, texts)
+        return {key: (self._rank_of(key), texts.get(key, ""), colors[key]) for key in self._spans}
 
-    def _place(self, key: Key) -> tuple[str, str]:
-        """Function and name; of what has the same, first what failed, since it is tried again."""
+    def _rank_of(self, key: Key) -> str:
+        service = self._spans[key].service
+        return self._rank.get(service, "999" + service)
+
+    def _texts(self, key: Key, texts: dict[Key, str]) -> None:
+        """A text of each span and what is below it; of two alike, what failed is first, since it is tried again."""
         span = self._spans[key]
-        below = sorted(self._place(child) for child in self._children[key])
-        own = f"{span.name} {0 if span.failed else 1} {_what(span)}"
-        return self._rank.get(span.service, "999" + span.service), f"{own} {below}"
+        for child in self._children[key]:
+            self._texts(child, texts)
+        below = sorted(self._rank_of(child) + texts[child] for child in self._children[key])
+        texts[key] = "\n".join([f"{span.name} {0 if span.failed else 1} {_what(span)}", *below])
 
     def _colors(self, marks: dict[Key, int]) -> dict[Key, str]:
         colors = {
@@ -180,10 +189,10 @@ class _Graph:
 def _what(span: Span) -> str:
     """Kind, notes and how it ended."""
     kind = "hop" if is_hop(span) else span.kind.lower()
-    said = [text.format(span.attributes[name]) for name, text in NOTES if _worth_saying(name, span)]
-    if span.failed:
-        said.append(f"✗ {span.attributes.get('error.type') or 'failed'}")
-    return ", ".join([kind, *said])
+    woken = [f"by {span.attributes[TRIGGER]}"] if TRIGGER in span.attributes else []
+    failure = [f"✗ {span.attributes.get('error.type') or 'failed'}"] if span.failed else []
+    counts = [text.format(span.attributes[name]) for name, text in NOTES if _worth_saying(name, span)]
+    return ", ".join([kind, *woken, *failure, *counts])
 
 
 def _worth_saying(name: str, span: Span) -> bool:

@@ -61,7 +61,9 @@ def senseless_hops(spans: Sequence[Span]) -> list[str]:
         producer = by_id.get(hop.parent_id)
         if hop.end < hop.start:
             wrong.append(f"{hop.service} {hop.name} ends before it starts")
-        if producer is not None and hop.start < producer.start - tolerance(hop):
+        # What nobody sent context with in a batch hangs on the invocation that it woke, and waited before that.
+        woken = producer is not None and is_invocation(producer) and producer.service == hop.service
+        if producer is not None and not woken and hop.start < producer.start - tolerance(hop):
             wrong.append(f"{hop.service} {hop.name} starts before {producer.name}")
         late = [child for child in children.get(hop.span_id, ()) if child.start < hop.end and not is_hop(child)]
         if late:
