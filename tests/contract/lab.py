@@ -57,6 +57,10 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.aws = RealAws(folder)
         self.front = StrictFront(self.aws.url)
+        # One for all: it reads each service's model once.
+        self._session = boto3.session.Session(
+            aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION
+        )
         self._names = itertools.count()
         self._ways: dict[object, Any] = {}
 
@@ -81,8 +85,7 @@ class Lab:
 
     def client(self, service: str) -> Any:
         """A client that speaks with the emulator through the front."""
-        session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-        return session.client(
+        return self._session.client(
             service,
             endpoint_url=self.front.url,
             config=Config(
