@@ -59,10 +59,21 @@ def _event(name: str) -> Any:
     return json.loads((EVENTS / name).read_text("utf-8"))
 
 
-def _batch(count: int) -> Any:
-    """A batch as SQS delivers it, of the two recorded messages in turn."""
-    records = _event("recorded/sqs.json")["Records"]
-    return json.loads(json.dumps({"Records": [records[index % len(records)] for index in range(count)]}))
+def _batch(name: str, count: int, body: str = "") -> Any:
+    """A batch of so many records, of those of a recorded event in turn, as if parsed from one text."""
+    records = _event(name)["Records"]
+    batch = json.loads(json.dumps({"Records": [records[index % len(records)] for index in range(count)]}))
+    for record in batch["Records"] if body else ():
+        record["body"] = body
+        record["messageAttributes"] = {}
+    return batch
+
+
+def _large(size: int) -> str:
+    """The body of a message that a rule sent: an event whose detail is large."""
+    event = _event("recorded/eventbridge.json")
+    event["detail"]["lines"] = [{"sku": f"sku-{number}", "price": number / 4} for number in range(size // 35)]
+    return json.dumps(event)
 
 
 def read() -> dict[str, tuple[Any, float | None]]:
@@ -71,11 +82,16 @@ def read() -> dict[str, tuple[Any, float | None]]:
         REFERENCE: (_event("recorded/api_gateway_rest.json"), 50),
         "API Gateway, REST, as AWS sends it": (_event("sam/apigateway-aws-proxy.json"), 50),
         "API Gateway, HTTP API": (_event("recorded/api_gateway_http.json"), 50),
-        "SQS, one message": (_batch(1), None),
-        "SQS, ten messages": (_batch(10), 250),
+        "SQS, one message": (_batch("recorded/sqs.json", 1), None),
+        "SQS, ten messages": (_batch("recorded/sqs.json", 10), 250),
+        "SQS, ten events of 20 kB": (_batch("recorded/sqs.json", 10, _large(20_000)), None),
         "EventBridge in SNS in SQS": (_event("recorded/eventbridge_in_sns_in_sqs.json"), None),
         "SNS": (_event("recorded/sns.json"), None),
         "EventBridge": (_event("recorded/eventbridge.json"), None),
+        "Kinesis, ten records": (_batch("recorded/kinesis.json", 10), None),
+        "DynamoDB, ten changes": (_batch("recorded/dynamodb.json", 10), None),
+        "S3": (_event("recorded/s3.json"), None),
+        "Step Functions": (_event("recorded/step_functions.json"), None),
         "no known trigger": ({"order": 1, "items": [{"sku": "a", "count": 2}]}, None),
     }
 
