@@ -161,6 +161,7 @@ PLAIN = typed({"pk": "a"})
         ("MODIFY", NEW, None, None),
         ("REMOVE", None, NEW, None),
         ("REMOVE", NEW, None, None),
+        ("REMOVE", NEW, OLD, None),
         ("INSERT", PLAIN, None, None),
         ("INSERT", None, None, None),
         ("", NEW, None, None),

@@ -223,7 +223,8 @@ def test_batches_and_transactions_point_at_every_item(aws: RealAws, recorded: An
         return {"pk": {"S": name}, "sk": {"N": "1"}}
 
     client.get_item(TableName="many-orders", Key=key("x"))
-    client.batch_write_item(RequestItems={"many-orders": [{"PutRequest": {"Item": key(name)}} for name in "abc"]})
+    client.batch_write_item(RequestItems={"many-orders": [{"PutRequest": {"Item": key(name)}} for name in "abce"]})
+    client.batch_write_item(RequestItems={"many-orders": [{"DeleteRequest": {"Key": key("e")}}]})
     client.transact_write_items(
         TransactItems=[
             {"Put": {"TableName": "many-orders", "Item": key("d")}},
@@ -238,10 +239,12 @@ def test_batches_and_transactions_point_at_every_item(aws: RealAws, recorded: An
             },
         ]
     )
-    records = changes(aws, arn, "many_orders", 6)
-    batch, transaction = points(span(recorded, "BatchWriteItem")), points(span(recorded, "TransactWriteItems"))
-    assert (len(batch), len(transaction)) == (3, 3)
-    assert set().union(*map(looks, records)) == batch | transaction
+    records = changes(aws, arn, "many_orders", 8)
+    put, deleted = (points(one) for one in recorded.spans if one.attributes["rpc.method"] == "BatchWriteItem")
+    transaction = points(span(recorded, "TransactWriteItems"))
+    assert (len(put), len(deleted), len(transaction)) == (4, 1, 3)
+    assert set().union(*map(looks, records)) == put | transaction
+    assert looks(records[4]) == deleted
 
 
 @pytest.mark.parametrize("form", ["typed", "native"])
@@ -349,8 +352,13 @@ def test_a_copy_has_its_copiers_context_only_when_its_metadata_is_replaced(aws: 
     client = aws.client("s3")
     client.create_bucket(Bucket="copies")
     client.put_object(Bucket="copies", Key="a", Body=b"x")
+    sent: list[bool] = []
+    client.meta.events.register(
+        "before-parameter-build.s3.CopyObject", lambda params, **_: sent.append("Metadata" in params)
+    )
     client.copy_object(Bucket="copies", Key="b", CopySource="copies/a")
     client.copy_object(Bucket="copies", Key="c", CopySource="copies/a", MetadataDirective="REPLACE")
+    assert sent == [False, True]
     put = span(injecting, "PutObject")
     copies = [one for one in injecting.spans if one.attributes["rpc.method"] == "CopyObject"]
     for key, writer in (("a", put), ("b", put), ("c", copies[1])):

@@ -236,7 +236,22 @@ def test_of_a_header_that_comes_twice_the_last_counts() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [[], [1.5], [200], [-129], ["a"], [None], None, 7, {"a": 1}, [True], signed("ü" * 30), [48] * 10_000, [[48]]],
+    [
+        [],
+        [1.5],
+        [200],
+        [-129],
+        ["a"],
+        [None],
+        None,
+        7,
+        {"a": 1},
+        [True],
+        signed("ü" * 30),
+        [48] * 10_000,
+        [[48]],
+        [number + 256 for number in signed(format_traceparent(PRODUCER))],
+    ],
 )
 def test_a_header_that_is_no_text_is_none(value: Any) -> None:
     assert identify(kafka_event({"traceparent": value})).records[0].context is None
@@ -336,6 +351,8 @@ def test_six_megabytes_of_base64_are_decoded_at_their_beginning_only() -> None:
     arrival = identify({"awslogs": {"data": data}})
     assert time.perf_counter() - started < 0.1
     assert arrival.records[0].since_ns == NOON_MS * MS
+    # What stands behind is not looked at, or it would be found to be no base64.
+    assert identify({"awslogs": {"data": data[:100_000] + "ü"}}).attributes == arrival.attributes
 
 
 @given(st.integers(0, 400))

@@ -38,7 +38,7 @@ def open_data(data: str, found: Record, opener: Opener) -> "list[Hop | None]":
     hops = take(found, unwrap(text, opener))
     if opener.refused():
         found.attributes[UNREAD] = True
-    if found.context is None:
+    elif found.context is None:
         found.context = extract_text(text)
         found.carrier = "traceparent" if found.context is not None else ""
     return hops
