@@ -12,6 +12,7 @@ levels: the user's own code will parse the same text again, and should not wait 
 
 import json
 
+from hoptrace.settings import settings
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Record, is_event
 
@@ -30,7 +31,7 @@ _NOTHING = Shape(None)
 RESERVED_KEY = "_hoptrace"
 # AWS writes these near an envelope's beginning, or near its end where the user's own data comes first. Ours is
 # appended to the user's data, and found anywhere.
-_WORDS = ("detail-type", "TopicArn", "requestContext", "Records", "StateMachine", "eventSource", "s3:TestEvent")
+_WORDS = ("detail-type", "TopicArn", "requestContext", "StateMachine", "eventSource", "s3:TestEvent")
 _TELLING = tuple(f'"{word}"' for word in _WORDS)
 _MARGIN = 4_096
 
@@ -80,6 +81,14 @@ def _looks_like_envelope(text: str) -> bool:
         if key in head or key in tail:
             return True
     return f'"{RESERVED_KEY}"' in text
+
+
+def read_each(members: "list[Shape]", read: "Callable[[Shape, Opener], Record]", opener: Opener) -> "list[Record]":
+    """Read as many records as spans are made of, and let the others count; in an envelope, as many as are linked to."""
+    if opener.depth:
+        return [read(member, opener) for member in members[:_MOST_LINKS]]
+    most = settings().max_batch_records
+    return [read(member, opener) for member in members[:most]] + [Record() for _ in members[most:]]
 
 
 def unwrap(text: str, opener: Opener, sure: bool = False) -> Record | None:
@@ -217,16 +226,16 @@ KINDS: "tuple[tuple[Callable[[Shape], bool], Callable[[Shape, Opener], Record | 
 
 def _merged(arrival: Arrival) -> Record:
     """Make one record of all that an event has: one producer when there is only one trace, else links to all."""
-    records = arrival.records
-    if len(records) == 1:
+    records = arrival.records[:_MOST_LINKS]
+    if len(arrival.records) == 1:
         return records[0]
     merged = Record()
     producers = [record.context for record in records if record.context is not None]
     if producers and len(producers) == len(records) and len({producer.trace_id for producer in producers}) == 1:
         merged.context, merged.carrier = producers[0], records[0].carrier
     else:
-        merged.links = [(producer, {}) for producer in producers[:_MOST_LINKS]]
-    for record in records[:_MOST_LINKS]:
+        merged.links = [(producer, {}) for producer in producers]
+    for record in records:
         merged.links += record.links
         if record.context is None:
             merged.pointers += record.pointers

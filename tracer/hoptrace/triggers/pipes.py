@@ -9,7 +9,7 @@ Pointers: each record's.
 
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Record
-from hoptrace.triggers.envelopes import UNREAD, Opener, within
+from hoptrace.triggers.envelopes import UNREAD, Opener, read_each, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     members = event.items()
     source = members[0].text("eventSource")
     arrival = Arrival(name, "pubsub" if source else "other", partial_failures=source != "", ordered=source in _STREAMS)
-    arrival.records = [_member(member, opener) for member in members]
+    arrival.records = read_each(members, _member, opener)
     arrival.attributes = {
         key: value
         for key, value in arrival.records[0].attributes.items()

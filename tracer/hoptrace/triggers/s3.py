@@ -6,6 +6,7 @@ Hops: S3, from `eventTime`.
 Pointers: the id of the request that made or removed the object.
 """
 
+from hoptrace.settings import settings
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Record, from_iso, hop_since
 
@@ -26,8 +27,10 @@ _LONGEST_KEY = 3_072
 
 
 def read(event: Shape, name: str) -> Arrival:
-    """Read every record, which is one in all that S3 has ever sent."""
-    arrival = Arrival(name, "datasource", records=[_record(member) for member in event.items("Records")])
+    """Read every record, which is one in all that S3 has ever sent, and of more no more than spans are made of."""
+    members, most = event.items("Records"), settings().max_batch_records
+    arrival = Arrival(name, "datasource", records=[_record(member) for member in members[:most]])
+    arrival.records += [Record() for _ in members[most:]]
     first = arrival.records[0].attributes
     if len(arrival.records) == 1:
         arrival.attributes = dict(first)

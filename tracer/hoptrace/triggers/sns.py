@@ -10,14 +10,15 @@ Pointers: those of what the message wraps, else the message id.
 from hoptrace.carriers.sns import extract_message
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso, hop_since, last_of_arn
-from hoptrace.triggers.envelopes import UNREAD, Opener, take, unwrap
+from hoptrace.triggers.envelopes import UNREAD, Opener, read_each, take, unwrap
 
 
 def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     """Read every message: its own attributes, then what its text wraps."""
     opener = opener or Opener()
     arrival = Arrival(name, "pubsub")
-    arrival.records = [message(member.get("Sns"), opener) for member in event.items("Records")]
+    members = [member.get("Sns") for member in event.items("Records")]
+    arrival.records = read_each(members, message, opener)
     arrival.attributes = dict(arrival.records[0].attributes)
     if len(arrival.records) > 1:
         arrival.attributes.pop("messaging.message.id", None)

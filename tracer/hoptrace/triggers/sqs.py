@@ -11,7 +11,7 @@ Pointers: those of what the body wraps, else the message id.
 from hoptrace.carriers.sqs import extract_attributes, extract_trace_header, extract_trace_header_root
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_ms, last_of_arn
-from hoptrace.triggers.envelopes import UNREAD, Opener, take, unwrap
+from hoptrace.triggers.envelopes import UNREAD, Opener, read_each, take, unwrap
 
 
 def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
@@ -19,7 +19,7 @@ def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
     opener = opener or Opener()
     messages = event.items("Records")
     arrival = Arrival(name, "pubsub", partial_failures=True)
-    arrival.records = [record(message, opener) for message in messages]
+    arrival.records = read_each(messages, record, opener)
     arrival.attributes = {
         "messaging.system": "aws_sqs",
         "messaging.operation.type": "process",
