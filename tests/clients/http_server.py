@@ -65,12 +65,13 @@ def _handler(server):
                 self.close_connection = True
                 return
             status, more, sent = _answer(server, path, query, headers, body)
-            self.send_response(status)
-            for name, value in more.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
+            with contextlib.suppress(ConnectionError):  # who gave up is gone
+                self.send_response(status)
+                for name, value in more.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(sent)))
+                self.end_headers()
+                self.wfile.write(sent)
 
         def __getattr__(self, name):
             if name.startswith("do_"):
