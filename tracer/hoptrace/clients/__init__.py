@@ -31,6 +31,8 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("concurrent.futures.thread", "hoptrace.clients.pools"),
     ("opentelemetry.context", "hoptrace.otel"),
     ("opentelemetry.trace", "hoptrace.otel"),
+    ("opentelemetry.metrics", "hoptrace.otel"),
+    ("opentelemetry._logs", "hoptrace.otel"),
     ("opentelemetry.instrumentation.aws_lambda", "hoptrace.otel"),
     ("aws_lambda_powertools.utilities.batch", "hoptrace.clients.powertools"),
     ("opentelemetry.exporter.otlp.proto.http", "hoptrace.clients.otlp_exporter"),

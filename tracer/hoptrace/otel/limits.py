@@ -4,14 +4,15 @@ from ..settings import Settings, settings
 
 
 class Limits:
-    """How many attributes an event or a link keeps, and how many links a span has."""
+    """How many attributes an event or a link keeps, how long they may be, and how many links a span has."""
 
-    __slots__ = ("event_attributes", "knobs", "link_attributes", "links")
+    __slots__ = ("event_attributes", "knobs", "length", "link_attributes", "links")
 
     def __init__(self, knobs: Settings) -> None:
         self.knobs = knobs
         self.event_attributes = knobs.whole("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
         self.link_attributes = knobs.whole("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
+        self.length = knobs.whole("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", default=knobs.attribute_length_limit)
         self.links = knobs.whole("OTEL_SPAN_LINK_COUNT_LIMIT")
 
 

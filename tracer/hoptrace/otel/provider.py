@@ -35,7 +35,9 @@ class Tracer(trace.Tracer):
         self._provider = provider
         self._wanted = (name, version, *more)
         self._theirs: Any = None
-        self._scope = (str(name or ""), str(version or ""))
+        self._scope: tuple[str, ...] = (str(name or ""), str(version or ""))
+        if more and more[0]:
+            self._scope = (*self._scope, str(more[0]))
 
     def start_span(
         self,
@@ -160,7 +162,7 @@ class Provider(trace.ProxyTracerProvider):
 
 def _parent(context: Any) -> "tuple[Any, trace.SpanContext | None]":
     """Whose child a new span is: a record, the context of a stranger's span, or nobody's."""
-    if context is None:
+    if context is None and (runtime.in_place() or not trace.get_current_span().get_span_context().is_valid):
         record = current_span()
         return record, None if record is None else views.shown(record).get_span_context()
     span = trace.get_current_span(context)
@@ -180,7 +182,7 @@ def _links(links: "Sequence[trace.Link] | None") -> list[Link]:
     found: list[Link] = []
     for link in links or ():
         if link is not None and link.context is not None and link.context.is_valid and len(found) < most.links:
-            found.append(Link(to_ours(link.context), attributes_of(link.attributes, most.link_attributes)))
+            found.append(Link(to_ours(link.context), attributes_of(link.attributes, most.link_attributes, most.length)))
     return found
 
 

@@ -112,6 +112,11 @@ class View:
         return getattr(self.own, name)
 
 
+def in_place() -> bool:
+    """Whether the API goes by our view; somebody may have put another runtime context in its place meanwhile."""
+    return _patched is not None and _patched[0]._RUNTIME_CONTEXT is _patched[2]
+
+
 def patch(module: Any) -> None:
     """Stand before the API's runtime context; one that somebody else has put there is left alone."""
     global _patched

@@ -40,14 +40,14 @@ def resource() -> Any:
     return _resource[1]
 
 
-def scope(made_by: tuple[str, str] | None) -> Any:
+def scope(made_by: tuple[str, ...] | None) -> Any:
     """Who made a span."""
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from ..encode import SCOPE
 
-    name, version = made_by or SCOPE
-    return InstrumentationScope(name, version or None)
+    name, version, *schema = made_by or SCOPE
+    return InstrumentationScope(name, version or None, schema[0] if schema else None)
 
 
 def readable(record: Span) -> Any:

@@ -7,7 +7,7 @@ A record has one view for its whole life, so that `get_current_span()` answers w
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -32,15 +32,12 @@ def key() -> str:
     return _SPAN_KEY
 
 
-class Happened:
+class Happened(NamedTuple):
     """An event of a span, by the SDK's names."""
 
-    __slots__ = ("attributes", "name", "timestamp")
-
-    def __init__(self, name: str, timestamp: int, attributes: Mapping[str, Any]) -> None:
-        self.name = name
-        self.timestamp = timestamp
-        self.attributes = MappingProxyType(dict(attributes))
+    name: str
+    timestamp: int
+    attributes: Mapping[str, Any]
 
 
 class Recorded(trace.Span):
@@ -81,12 +78,14 @@ class Recorded(trace.Span):
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         """Record what happened now, or at `timestamp`."""
-        self._record.add_event(name, attributes_of(attributes, limits().event_attributes), timestamp)
+        self._record.add_event(name, attributes_of(attributes, limits().event_attributes, limits().length), timestamp)
 
     def add_link(self, context: Theirs, attributes: Any = None) -> None:
         """Point at another span."""
         if context is not None and context.is_valid and len(self._record.links) < limits().links:
-            self._record.add_link(to_ours(context), attributes_of(attributes, limits().link_attributes))
+            self._record.add_link(
+                to_ours(context), attributes_of(attributes, limits().link_attributes, limits().length)
+            )
 
     def update_name(self, name: str) -> None:
         """Call it something else."""
@@ -107,7 +106,7 @@ class Recorded(trace.Span):
         """Record an exception with its stack."""
         told = exception_attributes(exception, settings().attribute_length_limit)
         told["exception.escaped"] = str(escaped)
-        told.update(attributes_of(attributes, limits().event_attributes))
+        told.update(attributes_of(attributes, limits().event_attributes, limits().length))
         self._record.add_event("exception", told, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
@@ -161,21 +160,18 @@ class Recorded(trace.Span):
     @property
     def attributes(self) -> Mapping[str, Any]:
         """What was recorded; lists as tuples, as the SDK has them."""
-        return MappingProxyType({key: _frozen(value) for key, value in self._record.attributes.items()})
+        return _read_only(self._record.attributes)
 
     @property
     def events(self) -> Sequence[Any]:
         """What happened."""
         found = self._record.events
-        return tuple(Happened(e.name, e.time, {k: _frozen(v) for k, v in e.attributes.items()}) for e in found)
+        return tuple(Happened(e.name, e.time, _read_only(e.attributes)) for e in found)
 
     @property
     def links(self) -> Sequence[trace.Link]:
         """What it points at."""
-        return tuple(
-            trace.Link(to_theirs(link.context), {k: _frozen(v) for k, v in link.attributes.items()})
-            for link in self._record.links
-        )
+        return tuple(trace.Link(to_theirs(link.context), _read_only(link.attributes)) for link in self._record.links)
 
     @property
     def status(self) -> trace.Status:
@@ -309,16 +305,24 @@ def _kept(values: Sequence[Any]) -> Iterator[Any]:
             yield json.dumps(value, default=str)
 
 
-def attributes_of(attributes: Any, most: int) -> dict[str, object]:
-    """Attributes of an event or a link, at most so many."""
+def clipped(value: Any, length: int) -> Any:
+    """A value whose texts are no longer than so many characters."""
+    if isinstance(value, str):
+        return value[:length]
+    return [clipped(item, length) for item in value] if isinstance(value, list) else value
+
+
+def attributes_of(attributes: Any, most: int, length: int = 0) -> dict[str, object]:
+    """Attributes of an event or a link, at most so many, and so long."""
     found: dict[str, object] = {}
     if attributes:
         for name, value in attributes.items():
             kept = fit(value)
             if kept is not None and isinstance(name, str) and name and len(found) < most:
-                found[name] = kept
+                found[name] = clipped(kept, length) if length else kept
     return found
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _read_only(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Lists as tuples, as the SDK has them."""
+    return MappingProxyType({k: tuple(v) if isinstance(v, list) else v for k, v in attributes.items()})

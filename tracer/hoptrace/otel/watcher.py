@@ -46,8 +46,14 @@ class Watcher(Observer):
             return
         with guard("otel.readable"):
             from . import sdk
+            from .span import shown
 
             readable = sdk.readable(span)
+            for processor in self._processors:
+                ending = getattr(processor, "_on_ending", None)  # of SDKs since 1.34
+                if ending is not None:
+                    with guard("otel.on_ending"):
+                        ending(shown(span))
             for processor in self._processors:
                 with guard("otel.on_end"):
                     processor.on_end(readable)

@@ -70,7 +70,7 @@ class Span:
         start, end_time: nanoseconds since the epoch; `end_time` is 0 while it runs.
         request_id: of the invocation it belongs to, or empty.
         course: of that invocation, or `None`.
-        scope: name and version of the library that made it; `None` for ours.
+        scope: name, version and perhaps schema of the library that made it; `None` for ours.
         resource: attributes in which its resource differs from the process's, or `None`.
         api, seen: what OpenTelemetry's API sees of it and of the context, once somebody has looked (`hoptrace.otel`).
     """
@@ -108,7 +108,7 @@ class Span:
         self.status: tuple[int, str] = (UNSET, "")
         self.request_id = request_id
         self.course: Course | None = None
-        self.scope: tuple[str, str] | None = None
+        self.scope: tuple[str, ...] | None = None
         self.resource: dict[str, object] | None = None
         self.api: Any = None
         self.seen: Any = None

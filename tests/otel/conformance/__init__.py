@@ -1,0 +1,1 @@
+"""Tests that others wrote, run against our provider."""
