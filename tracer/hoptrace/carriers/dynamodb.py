@@ -33,10 +33,10 @@ _UNKNOWN = 1 << 40
 
 
 def inject(item: "Any", context: SpanContext, now_ms: int, room: int = ITEM_BYTES) -> "Any":
-    """Return a copy of an item with the context in it, `room` bytes large at most; the very same when that cannot be.
+    """Return a copy of an item with the context in it, `room` bytes longer at most; the very same when that cannot be.
 
-    An item is typed when each of its values is, and native when none is: its key is a string, a number or binary, and
-    so never looks like a typed value. In between is nothing that botocore would send.
+    An item is typed when each of its values is, and native when none is and one of them can be a key: a string, a
+    number or binary, which never looks like a typed value. In between is nothing that botocore would send.
     """
     typed = _is_typed(item)
     if typed is None:
@@ -46,10 +46,11 @@ def inject(item: "Any", context: SpanContext, now_ms: int, room: int = ITEM_BYTE
         return item
     others = {name: value for name, value in item.items() if name != RESERVED_KEY}
     size = item_size(others, typed)
+    most = min(ITEM_BYTES, (size if old is None else item_size(item, typed)) + room)
     for fields in choices(context):
         ours: dict[str, Any] = {**fields, SENT: now_ms}
         value = {"M": _typed(ours)} if typed else ours
-        if size + item_size({RESERVED_KEY: value}, typed) <= min(room, ITEM_BYTES):
+        if size + item_size({RESERVED_KEY: value}, typed) <= most:
             return {**item, RESERVED_KEY: value}
     return item
 
@@ -77,12 +78,20 @@ def item_size(item: "dict[Any, Any]", typed: bool) -> int:
 def _is_typed(item: "Any") -> bool | None:
     if not isinstance(item, dict) or not item:
         return None
-    marks = [_looks_typed(value) for name, value in item.items() if name != RESERVED_KEY]
-    return None if not marks or (any(marks) and not all(marks)) else marks[0]
+    values = [value for name, value in item.items() if name != RESERVED_KEY]
+    marks = [_looks_typed(value) for value in values]
+    if not any(marks):
+        return False if any(_can_be_key(value) for value in values) else None
+    return True if all(marks) else None
 
 
 def _looks_typed(value: "Any") -> bool:
     return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _TYPES
+
+
+def _can_be_key(value: "Any") -> bool:
+    kind = type(value)
+    return isinstance(value, (str, bytes, bytearray)) or kind is int or kind.__name__ in ("Decimal", "Binary")
 
 
 def _mapping(value: "Any") -> "dict[Any, Any]":

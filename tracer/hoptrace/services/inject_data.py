@@ -91,9 +91,10 @@ def dynamodb_transaction(params: Params, context: SpanContext) -> Params:
 
     def put(action: Any) -> Any:
         nonlocal spare
-        room = spare + _weight(action)
+        room = spare
         written = _inside(action, "Put", lambda item: to_item.inject(item, context, now_ms, room))
-        spare = room - _weight(written)
+        if written is not action:
+            spare -= _weight(written) - _weight(action)
         return written
 
     return _with(params, "TransactItems", _each(actions, put))
