@@ -307,7 +307,7 @@ def test_a_rabbitmq_message_has_the_producer_of_its_headers(spell: Any) -> None:
 
 
 def packed(document: Any) -> str:
-    return base64.b64encode(gzip.compress(json.dumps(document).encode())).decode()
+    return base64.b64encode(gzip.compress(json.dumps(document).encode(), mtime=0)).decode()
 
 
 HEAD = {
