@@ -15,7 +15,6 @@ from hoptrace.carriers import sqs as to_queue
 from hoptrace_local.lambda_host import AsyncConfig, AwsEndpoint, FunctionConfig, LambdaHost, SqsEventSource
 
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"
 HERE = "arn:aws:lambda:us-east-1:123456789012:function:"
 
 
