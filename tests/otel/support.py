@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hoptrace_local.sink import OtlpSink
 from tests.clash import packages
+from tests.collector.support import free_port
 from tests.support.functions import Desk, function
 
 VERSIONS = ("1.20.0", "1.30.0", "")
@@ -31,6 +33,16 @@ def shipping(
 
 def pinned(distribution: str, version: str) -> str:
     return f"{distribution}=={version}" if version else distribution
+
+
+def to_the_collector(sink: OtlpSink) -> dict[str, str]:
+    """The function's own exporters send to the collector on the loopback, and the collector to the sink."""
+    port = free_port()
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://localhost:{port}",
+        "HOPTRACE_OTLP_PORT": str(port),
+        "HOPTRACE_EXPORTER_OTLP_ENDPOINT": sink.endpoint,
+    }
 
 
 class Trace:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hoptrace_local.sink import OtlpSink
-from tests.otel.support import Trace, pinned, shipping
+from tests.otel.support import Trace, pinned, shipping, to_the_collector
 
 SDKS = ("1.20.0", "1.30.0", "")
 
@@ -98,12 +98,8 @@ def test_an_exporter_that_sends_to_the_collector_leaves_each_span_there_once(tmp
     )
     source = source.replace('return {"seen"', 'provider.force_flush()\n    return {"seen"')
     with OtlpSink() as sink:
-        # The exporter's own endpoint is the default one: the loopback, where the collector listens.
-        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ""}
-        source = "import os\nos.environ.pop('OTEL_EXPORTER_OTLP_ENDPOINT', None)\n" + source
-        source = "import os\nos.environ.pop('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', None)\n" + source
         packages = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
-        with shipping(tmp_path, source, *packages, environment=variables) as desk:
+        with shipping(tmp_path, source, *packages, environment=to_the_collector(sink)) as desk:
             desk.invoke({})
             desk.invoke({})
         names = [span.name for span in sink.spans]

@@ -77,7 +77,7 @@ class Session:
         watching = observer()
         if watching is not None:
             with guard("entry.observer"):
-                watching.over()
+                watching.over(self.invocations.deadline)
         if self.bell is not None:
             self.bell.ring()
         if self.direct is not None:

@@ -6,6 +6,8 @@ there while the environment is frozen.
 """
 
 from collections.abc import Callable
+from threading import Thread
+from time import time_ns
 from typing import Any
 
 from ..guard import guard
@@ -13,6 +15,8 @@ from ..spans import Span
 from ..spans.span import Observer, observe
 
 _PATIENCE_MS = 1_000
+_MARGIN_MS = 200
+"""Of the invocation's time that is left alone."""
 
 
 class Watcher(Observer):
@@ -21,6 +25,7 @@ class Watcher(Observer):
     def __init__(self) -> None:
         self._processors: tuple[Any, ...] = ()
         self._flushes: dict[int, Callable[[int], Any]] = {}
+        self._flushing: Thread | None = None
 
     def add(self, processor: Any) -> None:
         """Show every span to this processor from now on."""
@@ -58,14 +63,26 @@ class Watcher(Observer):
                 with guard("otel.on_end"):
                     processor.on_end(readable)
 
-    def over(self) -> None:
-        """The response is out: nothing waits for what is flushed now but the next event."""
-        for processor in self._processors:
+    def over(self, deadline: int) -> None:
+        """The response is out: nothing waits for what is flushed now but the next event.
+
+        In a thread, because not every exporter keeps to the time that it is given; one that has not come back goes on
+        when the environment does, and is not asked a second time meanwhile.
+        """
+        if not (self._processors or self._flushes) or (self._flushing is not None and self._flushing.is_alive()):
+            return
+        left = _PATIENCE_MS if not deadline else min(_PATIENCE_MS, deadline - time_ns() // 1_000_000 - _MARGIN_MS)
+        if left <= 0:
+            return
+        self._flushing = Thread(target=self._flush, args=(left,), name="hoptrace-flush", daemon=True)
+        self._flushing.start()
+        self._flushing.join(left / 1000)
+
+    def _flush(self, milliseconds: int) -> None:
+        flushes = [*(processor.force_flush for processor in self._processors), *self._flushes.values()]
+        for flush in flushes:
             with guard("otel.flush"):
-                processor.force_flush(_PATIENCE_MS)
-        for flush in list(self._flushes.values()):
-            with guard("otel.flush"):
-                flush(_PATIENCE_MS)
+                flush(milliseconds)
 
     def force_flush(self, milliseconds: int) -> bool:
         """Have the processors send what they hold; whether all did."""

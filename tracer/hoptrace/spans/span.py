@@ -270,8 +270,8 @@ class Observer:
     def ended(self, span: Span) -> None:
         """A span has ended and was handed over."""
 
-    def over(self) -> None:
-        """The response of an invocation is out."""
+    def over(self, deadline: int) -> None:
+        """The response of an invocation is out; `deadline` is when Lambda's patience ends, epoch milliseconds or 0."""
 
 
 _observer: Observer | None = None
