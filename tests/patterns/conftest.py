@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hoptrace_local.patterns import Outcome, catalog
+from hoptrace_local.patterns import Outcome, load_all
 from hoptrace_local.patterns.play import play
 from hoptrace_local.patterns.run import stage
 from hoptrace_local.stage.steps import Steps
@@ -21,12 +21,12 @@ def play_pattern() -> Iterator[Play]:
     """Run a pattern of the catalog, as the command does but for what is shared."""
     steps = Steps(Console(file=io.StringIO()))
     # Short, since sockets have paths here that may not be long.
-    with tempfile.TemporaryDirectory(prefix="hoptrace-patterns-", ignore_cleanup_errors=True) as folder:
-        with stage(Path(folder), steps) as (emulator, layer):
+    made = tempfile.TemporaryDirectory(prefix="hoptrace-patterns-", ignore_cleanup_errors=True)
+    with made as folder, stage(Path(folder), steps) as (emulator, layer):
 
-            def run(name: str) -> Outcome:
-                own = Path(folder) / name
-                own.mkdir()
-                return play(catalog()[name], emulator, layer, own, steps)
+        def run(name: str) -> Outcome:
+            own = Path(folder) / name
+            own.mkdir()
+            return play(load_all()[name], emulator, layer, own, steps)
 
-            yield run
+        yield run

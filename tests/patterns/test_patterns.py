@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from hoptrace_local.patterns import catalog
+from hoptrace_local.patterns import load_all
 from hoptrace_local.report.outline import invocations
 
 from .conftest import Play
 
-PATTERNS = catalog()
+PATTERNS = load_all()
 
 
 @pytest.mark.timeout(300)

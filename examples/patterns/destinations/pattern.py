@@ -4,7 +4,6 @@
 def start(hand):
     """Have one order booked and paid, and then one that cannot be booked."""
     hand.invoke("Clerk", {"order": "1001", "rooms": 1})
-    # One after the other, so that one environment of `book` sees both attempts at what fails.
     hand.wait(lambda: hand.ran("Receipt") and hand.ran("Thank"), "the receipt and the thanks")
     hand.invoke("Clerk", {"order": "1002", "rooms": 0})
 

@@ -1,4 +1,4 @@
-"""Streaming: a Kinesis stream with the context in its records, and a table's stream that can carry none."""
+"""Streaming: a Kinesis stream that carries the context, and a table's stream that cannot."""
 
 
 def start(hand):

@@ -87,14 +87,14 @@ def patterns(name: str | None, as_json: bool, keep: Path | None) -> None:
     """
     from hoptrace_local.demo.show import failure as show_failure
     from hoptrace_local.patterns import show
-    from hoptrace_local.patterns.catalog import catalog
+    from hoptrace_local.patterns.catalog import load_all
     from hoptrace_local.patterns.run import run
     from hoptrace_local.stage.parts import PartMissing
     from hoptrace_local.stage.steps import StepFailed
 
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        found = catalog()
+        found = load_all()
     except PartMissing as missing:
         raise click.ClickException(str(missing)) from None
     if name is None:

@@ -5,8 +5,8 @@ with the trace that must come of it. The template is what is built here too, in 
 so what is shown on a desk is what would be deployed.
 """
 
-from .catalog import Pattern, catalog
+from .catalog import Pattern, load_all
 from .play import Outcome
 from .stagehand import Stagehand
 
-__all__ = ["Outcome", "Pattern", "Stagehand", "catalog"]
+__all__ = ["Outcome", "Pattern", "Stagehand", "load_all"]

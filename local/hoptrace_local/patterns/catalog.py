@@ -41,7 +41,7 @@ class Pattern:
         return found
 
 
-def catalog() -> dict[str, Pattern]:
+def load_all() -> dict[str, Pattern]:
     """Every pattern by name, in alphabetical order.
 
     Raises:

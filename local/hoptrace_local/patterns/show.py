@@ -27,7 +27,7 @@ def outcome(console: Console, run: Outcome) -> None:
     for trace_id, spans in _traces(run.spans).items():
         console.print()
         console.print(Rule(f"trace {trace_id}"))
-        for line in waterfall(spans, console.width):
+        for line in waterfall(spans, console.width, run.spans):
             console.print(line, soft_wrap=True)
     console.print(LEGEND, style="dim")
     console.print()

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from string import ascii_lowercase
 
 from hoptrace_local.otlp import Link, Span
-from hoptrace_local.report.waterfall import is_hop, is_init
+from hoptrace_local.report.waterfall import POINTER, is_hop, is_init
 
-POINTER = "hoptrace.pointer"
 TRIGGER = "hoptrace.trigger"
 GAP = "   "
 # What is said of a span beside its kind, when it has it: attribute, and how it reads.
@@ -89,9 +88,8 @@ class _Graph:
         rows = [(span.service, lead + branch + span.name + orphan, _what(span) + number)]
         below = lead + ({"├ ": "│ ", "└ ": "  "}.get(branch, ""))
         children = sorted(self._children[key], key=self._order.__getitem__)
-        rows += [
-            ("", f"{below}{'│ ' if children else '  '}↪ {text}", "") for text in sorted(map(self._said, span.links))
-        ]
+        beside = below + ("│ " if children else "")
+        rows += [("", f"{beside}↪ {text}", "") for text in sorted(map(self._said, span.links))]
         for position, child in enumerate(children):
             rows += self.rows(child, below, "└ " if position == len(children) - 1 else "├ ")
         return rows
@@ -111,8 +109,9 @@ class _Graph:
         for key in walked:
             pointers = [link for link in self._spans[key].links if POINTER in link.attributes]
             for link in sorted(pointers, key=lambda link: str(link.attributes[POINTER])):
-                letters = len(self._letters)
-                self._letters.setdefault((link.trace_id, link.span_id), ascii_lowercase[letters % 26])
+                rounds, letter = divmod(len(self._letters), len(ascii_lowercase))
+                name = f"{ascii_lowercase[letter]}{rounds or ''}"
+                self._letters.setdefault((link.trace_id, link.span_id), name)
 
     def _walk(self, key: Key) -> list[Key]:
         found = [key]

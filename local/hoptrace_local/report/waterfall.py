@@ -15,6 +15,7 @@ from hoptrace_local.report.tree import Row, arrange
 WORK, HOP, INIT = "█", "░", "▒"
 COLD, FAILED, TIMED_OUT = "❄", "✗", "⧖"
 COLORS = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan", "bright_green", "bright_magenta")
+POINTER = "hoptrace.pointer"
 TIMEOUT_TYPES = frozenset({"timeout"})
 LEGEND = (
     f"{WORK} work   {HOP} waiting in a queue, topic, bus or gateway   {INIT} initialization\n"
@@ -58,12 +59,13 @@ def duration(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e9:.2f}s"
 
 
-def waterfall(spans: Iterable[Span], width: int = 120) -> list[Text]:
+def waterfall(spans: Iterable[Span], width: int = 120, others: Iterable[Span] = ()) -> list[Text]:
     """Draw the spans of one trace.
 
     Args:
         spans: any number, in any order.
         width: columns of the terminal; less than 60 are taken as 60.
+        others: spans of other traces, for the names of what is linked to.
 
     Returns:
         One line for each span, each at most `width` columns; a link stands in a line of its own under its span.
@@ -74,7 +76,8 @@ def waterfall(spans: Iterable[Span], width: int = 120) -> list[Text]:
         return [Text("no spans")]
     begin = min(row.span.start for row in rows)
     total = max(max(row.span.end for row in rows) - begin, 1)
-    names = {row.span.span_id: f"{row.span.service} {row.span.name}" for row in rows}
+    names = {span.span_id: f"{span.service} {span.name} of trace {span.trace_id}" for span in others}
+    names |= {row.span.span_id: f"{row.span.service} {row.span.name}" for row in rows}
     colors = _colors(rows)
     service_width = max(cell_len(row.span.service) for row in rows)
     tree_width = min(max(cell_len(_tree(row)) for row in rows), max(width - service_width - 40, 24))
@@ -112,7 +115,8 @@ def _link_lines(row: Row, names: dict[str, str], indent: int, width: int) -> lis
     lines = []
     lead = " " * indent + "".join("│ " if more else "  " for more in row.open_levels) + ("" if row.last else "│ ")
     for link in row.span.links:
-        target = names.get(link.span_id, f"span {link.span_id} of trace {link.trace_id}")
+        met = f"where both ends meet ({link.attributes[POINTER]})" if POINTER in link.attributes else ""
+        target = names.get(link.span_id) or met or f"span {link.span_id} of trace {link.trace_id}"
         lines.append(Text(_cut(f"{lead}  ↪ linked to {target}", width), "dim", no_wrap=True, overflow="crop"))
     return lines
 

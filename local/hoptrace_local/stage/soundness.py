@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hoptrace_local.otlp import Span
-from hoptrace_local.report.outline import POINTER
-from hoptrace_local.report.waterfall import is_hop, is_invocation
+from hoptrace_local.report.waterfall import POINTER, is_hop, is_invocation
 
 SECOND = 1_000_000_000
 MILLISECONDS = 2_000_000
