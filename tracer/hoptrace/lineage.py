@@ -11,14 +11,14 @@ A record that came with a bare trace id, without a span, has its hops and its CO
 
 from __future__ import annotations
 
-from .settings import Settings
+from .settings import Settings, settings
 from .spans import CONSUMER, INTERNAL, SERVER, Link, Span
 from .spans.context import SpanContext
 from .spans.span import new_span_id, new_trace_id
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from .triggers import Arrival, Record
@@ -113,7 +113,7 @@ def lay_out(
         _relate(span, record)
         if record.since_ns is not None:
             span.attributes[AGE] = _age(now, record.since_ns)
-    _describe(invocation, arrival, len(records))
+    _sum_up(invocation, arrival, len(records))
     return lineage
 
 
@@ -146,7 +146,7 @@ def _hops(lineage: Lineage, record: Record, upstream: SpanContext | None) -> Spa
             parent, context = upstream.span_id, upstream.child(new_span_id())
         start, end = hop.times(lineage.now)
         span = Span(hop.name, INTERNAL, context, parent, start, lineage.invocation.request_id)
-        span.set_attributes(hop.attributes)
+        _describe(span, hop.attributes)
         span.attributes["hoptrace.hop"] = True
         span.end_time = end
         lineage.hops.append(span)
@@ -162,9 +162,9 @@ def _record(record: Record, invocation: Span, upstream: SpanContext | None, *, a
     context = SpanContext(record.root, new_span_id()) if parent is None else parent.child(new_span_id())
     parent_id = "" if parent is None else parent.span_id
     span = Span(record.name or "process", CONSUMER, context, parent_id, invocation.start, invocation.request_id)
-    span.set_attributes(record.attributes)
+    _describe(span, record.attributes)
     if "messaging.operation.type" in record.attributes:
-        span.set_attribute("messaging.operation.name", "process")
+        span.attributes["messaging.operation.name"] = "process"
     if parent is not invocation.context:
         span.links.append(Link(invocation.context))
     return span
@@ -186,7 +186,22 @@ def _age(now: int, since_ns: int) -> float:
     return round(max(0, now - since_ns) / 1e9, 3)
 
 
-def _describe(invocation: Span, arrival: Arrival, laid_out: int) -> None:
+def _describe(span: Span, attributes: Mapping[str, object]) -> None:
+    """`Span.set_attributes` for what the readers made: a batch has hundreds of them, and nearly all are short texts."""
+    limits = settings()
+    length, kept = limits.attribute_length_limit, span.attributes
+    if len(attributes) >= limits.attribute_count_limit:
+        span.set_attributes(attributes)
+        return
+    for key, value in attributes.items():
+        kind = type(value)
+        if kind is int or (kind is str and len(value) <= length):  # type: ignore[arg-type]
+            kept[key] = value
+        else:
+            span.set_attribute(key, value)
+
+
+def _sum_up(invocation: Span, arrival: Arrival, laid_out: int) -> None:
     """What holds for all records together: how many have no span, how old the oldest is, how far behind a stream is."""
     if len(arrival.records) > laid_out:
         invocation.set_attribute("hoptrace.batch.untraced_records", len(arrival.records) - laid_out)
