@@ -24,7 +24,46 @@ OUR_HANDLER = "hoptrace.entry.handler"
 
 _PROPAGATORS = ("tracecontext", "baggage", "xray", "b3", "b3multi", "datadog")
 _TRUE = frozenset(("true", "1", "yes", "on"))
+_CAPTURES = ("event", "response", "aws", "http", "locals")
 _HTTP_METHODS = "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE"
+
+SECRET_WORDS = (
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "authorization",
+    "bearer",
+    "cookie",
+    "csrf",
+    "xsrf",
+    "jwt",
+    "saml",
+    "signature",
+    "api key",
+    "access key",
+    "account key",
+    "auth key",
+    "private key",
+    "signing key",
+    "encryption key",
+    "shared key",
+    "session id",
+    "connection string",
+    "card number",
+    "credit card",
+    "cvv",
+    "cvc",
+    "iban",
+    "social security",
+)
+"""Parts of a name by which what stands under it is taken for a secret; a space stands for any separator, or none."""
+
+URL_WORDS = ("auth", "code", "key", "otp", "pass", "session", "sig")
+"""Further parts by which this is so in a URL's query, where nothing else says what a name means."""
 
 
 class Settings:
@@ -46,6 +85,10 @@ class Settings:
         watch_records: whether plain iteration over `event["Records"]` is followed (`HOPTRACE_WATCH_RECORDS`).
         http_query_keep: whether the values of a URL's query are recorded (`HOPTRACE_HTTP_QUERY=keep`).
         http_known_methods: those that name a span (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, comma-separated).
+        capture: which payloads are recorded (`HOPTRACE_CAPTURE`, comma-separated): `event`, `response`, `aws`, `http`,
+            and `locals` of the frames that an exception passed.
+        redact: whether secrets are taken out of everything that is recorded (`HOPTRACE_REDACT`; where payloads are).
+        policy: what is done about calls that are not allowed: `observe`, `block`, or nothing (`HOPTRACE_POLICY`).
         max_record_bytes: the largest record that is written whole, in bytes.
         max_file_bytes: where writing stops until the collector has shipped, in bytes.
         max_batch_records: of how many records of a batch spans and links are made (`HOPTRACE_MAX_BATCH_RECORDS`).
@@ -60,6 +103,7 @@ class Settings:
     __slots__ = (
         "attribute_count_limit",
         "attribute_length_limit",
+        "capture",
         "disabled",
         "dynamodb_keys",
         "environ",
@@ -77,7 +121,9 @@ class Settings:
         "max_file_bytes",
         "max_record_bytes",
         "function_version",
+        "policy",
         "propagators",
+        "redact",
         "resource",
         "run_dir",
         "watch_records",
@@ -95,6 +141,9 @@ class Settings:
     watch_records: bool
     http_query_keep: bool
     http_known_methods: frozenset[str]
+    capture: frozenset[str]
+    redact: bool
+    policy: str
     max_record_bytes: int
     max_file_bytes: int
     max_batch_records: int
@@ -123,6 +172,9 @@ class Settings:
         put(self, "http_query_keep", _choice(environ, "HOPTRACE_HTTP_QUERY", ("redact", "keep")) == "keep")
         methods = environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", _HTTP_METHODS).split(",")
         put(self, "http_known_methods", frozenset(name.strip() for name in methods if name.strip()))
+        put(self, "capture", _captured(environ))
+        put(self, "redact", bool(self.capture) or _true(environ, "HOPTRACE_REDACT"))
+        put(self, "policy", _choice(environ, "HOPTRACE_POLICY", ("off", "observe", "block")).replace("off", ""))
         put(self, "max_record_bytes", 1 << 20)
         put(self, "max_file_bytes", 16 << 20)
         put(self, "max_batch_records", _integer(environ, ("HOPTRACE_MAX_BATCH_RECORDS",), 100))
@@ -230,6 +282,14 @@ def _propagators(environ: Mapping[str, str]) -> tuple[str, ...]:
         if not known:
             return ("tracecontext", "baggage")
     return () if "none" in listed else tuple(known)
+
+
+def _captured(environ: Mapping[str, str]) -> frozenset[str]:
+    listed = _list(environ, "HOPTRACE_CAPTURE")
+    for name in listed:
+        if name not in _CAPTURES:
+            say(f"HOPTRACE_CAPTURE: {name[:40]!r} is none of {', '.join(_CAPTURES)}; it is left out")
+    return frozenset(listed).intersection(_CAPTURES)
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -5,11 +5,12 @@ No header is recorded but the user agent, and of a query string the values of ke
 """
 
 from hoptrace.carriers.headers import extract_headers, extract_headers_root
+from hoptrace.settings import SECRET_WORDS, URL_WORDS
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, from_ms
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"))
-_SECRET = ("auth", "code", "credential", "jwt", "key", "otp", "pass", "pwd", "secret", "session", "sig", "token")
+_SECRET = URL_WORDS + tuple(word.replace(" ", "") for word in SECRET_WORDS)
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$'()*,;:@/?%")
 _LONGEST = 2048
 
