@@ -569,6 +569,54 @@ def test_a_message_that_came_alone_by_sns_has_a_span_inside_the_invocation() -> 
     assert recorded.named("a")["parent_id"] == record["span_id"]
 
 
+def test_one_of_powertools_data_classes_is_the_record_that_it_was_made_of() -> None:
+    class SQSRecord:
+        def __init__(self, raw: Any) -> None:
+            self.raw_event = raw
+
+    def handler(woken: Any, context: Any) -> None:
+        with hoptrace.processing(SQSRecord(woken["Records"][1])):
+            call("a")
+
+    assert run(handler, sqs(2)).named("a")["trace_id"] == trace_id(1)
+
+
+def test_a_block_in_a_generator_that_is_closed_has_not_failed() -> None:
+    def each(records: list[Any]) -> Iterator[Any]:
+        for record in records:
+            with hoptrace.processing(record):
+                yield record
+
+    def handler(woken: Any, context: Any) -> None:
+        for record in each(woken["Records"]):
+            if record["messageId"] == "m1":
+                break
+
+    assert run(handler, sqs(3)).marks == ["done", "done", "unreached"]
+
+
+def test_a_thread_that_goes_on_after_the_handler_is_back_breaks_nothing() -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def work(record: Any) -> None:
+        with hoptrace.processing(record):
+            begun.set()
+            assert over.wait(20)
+
+    threads: list[threading.Thread] = []
+
+    def handler(woken: Any, context: Any) -> None:
+        threads.append(threading.Thread(target=work, args=(woken["Records"][0],)))
+        threads[0].start()
+        assert begun.wait(20)
+
+    recorded = run(handler, sqs(2))
+    over.set()
+    threads[0].join()
+    assert recorded.records[0]["end"] == recorded.invocation["end"]
+    assert len(recorded.notes) == 1
+
+
 def test_an_error_of_ours_stops_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError

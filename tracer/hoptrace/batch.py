@@ -22,6 +22,7 @@ from .lineage import Lineage, open_lineages, own_record
 from .shape import Shape
 from .spans import ERROR, Span, activate, current_span, restore
 from .spans.exceptions import exception_message, exception_type
+from .spans.span import observer
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ class Batch:
         """The work on a record; `None` for one that has no span (`HOPTRACE_MAX_BATCH_RECORDS`)."""
         with self._lock:
             if self._own and not self._lineage.records:
-                own_record(self._lineage)
+                span = own_record(self._lineage)
+                watching = observer()
+                if watching is not None:
+                    watching.started(span)
             if index >= len(self._lineage.records):
                 return None
             if index not in self._works:
@@ -136,13 +140,15 @@ class Batch:
         if current_span() is not work.span:
             return  # somebody else's turn: in another thread, or in a loop beside this one
         restore(token)
-        before = current_span()
-        if before is not None and any(before is each.span and not each.active for each in list(self._works.values())):
-            activate(self._lineage.invocation)
+        before, invocation = current_span(), self._lineage.invocation
+        if before is None or before is invocation:
+            return
+        if any(before is each.span and not each.active for each in list(self._works.values())):
+            activate(invocation)  # two loops beside each other: the other one has gone on
 
     def _note(self, work: Work, done: int) -> None:
         """Tell the collector, which otherwise hears of the records only when the invocation is over."""
-        if self._noted and self._lineage.write is not None:
+        if self._noted and self._lineage.write is not None and work.span.recording:
             whole = self._own or work.failed
             self._lineage.write(encode.followed_record(work.span, work.begun, done, whole=whole))
 
@@ -165,7 +171,8 @@ class Batch:
 
     def close(self, now: int) -> None:
         """The invocation is over: give the spans their true times."""
-        works = self._works
+        with self._lock:  # a thread may still be at it
+            works = dict(self._works)
         if not any(work.begun for work in works.values()):
             return
         for index, (_, span) in enumerate(self._lineage.records):
@@ -183,7 +190,7 @@ def find(record: Any) -> tuple[Batch, Work] | None:
     """The batch of a record that is being worked on in this process, and the work on it."""
     if not open_lineages:
         return None
-    record = getattr(record, "raw_event", record)  # Powertools' data classes have what they were made of
+    made_of = getattr(record, "raw_event", record)  # Powertools' data classes have the record itself in them
     current = current_span()
     request_id = "" if current is None else current.request_id
     for lineage in sorted(open_lineages, key=lambda each: each.invocation.request_id != request_id):
@@ -192,6 +199,8 @@ def find(record: Any) -> tuple[Batch, Work] | None:
             with _making:
                 batch = lineage.batch = lineage.batch or Batch(lineage)
         index = batch.index(record)
+        if index < 0 and made_of is not record:
+            index = batch.index(made_of)
         if index >= 0:
             work = batch.work(index)
             return None if work is None else (batch, work)
@@ -307,7 +316,7 @@ class Processing:
         found, self._found = self._found, None
         if found is not None:
             with guard("batch.done"):
-                if error is not None:
+                if error is not None and not isinstance(error, GeneratorExit):
                     found[1].mark(error)
                 found[0].put_down(found[1], self._token)
 

@@ -117,11 +117,13 @@ def lay_out(
     return lineage
 
 
-def own_record(lineage: Lineage) -> None:
+def own_record(lineage: Lineage) -> Span:
     """A CONSUMER span inside the invocation for a message that came alone, by a way that reports no failed items."""
     (record,) = lineage.arrival.records
     span = _record(record, lineage.invocation, None, apart=False)
+    span.course = lineage.invocation.course
     lineage.records.append((record.item_id, span))
+    return span
 
 
 def _origins(records: list[Record]) -> tuple[list[SpanContext], str]:
