@@ -328,6 +328,33 @@ def test_loops_beside_each_other_leave_no_record_current() -> None:
     assert recorded.named("after")["trace_id"] == recorded.invocation["trace_id"]
 
 
+def test_loops_over_two_shares_beside_each_other_leave_no_record_current_either() -> None:
+    def handler(woken: Any, context: Any) -> None:
+        shares = [hoptrace.records({"Records": woken["Records"][start::2]}) for start in (0, 1)]
+        for _, other in zip(*shares, strict=True):
+            call(other["messageId"])
+        call("after")
+
+    recorded = run(handler, sqs(4))
+    assert [recorded.named(f"m{number}")["trace_id"] for number in (1, 3)] == [trace_id(1), trace_id(3)]
+    assert recorded.named("after")["trace_id"] == recorded.invocation["trace_id"]
+    assert recorded.marks == ["done"] * 4
+
+
+def test_a_loop_that_another_thread_began_is_closed_without_a_trace_here() -> None:
+    def handler(woken: Any, context: Any) -> None:
+        iterator: Any = hoptrace.records(woken)
+        begun = threading.Thread(target=next, args=(iterator,))
+        begun.start()
+        begun.join()
+        iterator.close()
+        call("after")
+
+    recorded = run(handler, sqs(2))
+    assert recorded.named("after")["parent_id"] == recorded.invocation["span_id"]
+    assert recorded.marks == ["done", "unreached"]
+
+
 def test_a_second_loop_over_the_same_records_lengthens_their_spans() -> None:
     between: list[int] = []
 
