@@ -22,7 +22,7 @@ from typing import Any
 
 from hoptrace.carriers.headers import inject_headers
 from hoptrace.lineage import lay_out
-from hoptrace.services import SERVICES
+from hoptrace.services import service as rows_of
 from hoptrace.settings import Settings, settings
 from hoptrace.spans.context import SpanContext
 from hoptrace.triggers import identify
@@ -114,7 +114,7 @@ def written() -> dict[str, Callable[[], object]]:
         "inject into HTTP headers": lambda: inject_headers(("host", "accept"), CONTEXT)
     }
     for name, (service, operation, params) in calls.items():
-        inject = SERVICES[service].rows[operation].inject
+        inject = rows_of(service).rows[operation].inject
         assert inject is not None
         assert inject(params, CONTEXT) is not params
         found[f"inject into {name}"] = partial(inject, params, CONTEXT)

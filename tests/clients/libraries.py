@@ -145,7 +145,7 @@ NOBODY = of("botocore.exceptions.EndpointConnectionError")
 REFUSED = of("urllib3.exceptions.NewConnectionError")
 
 ROWS = {
-    "botocore": Row("botocore.client", "BaseClient", "_make_api_call", call_botocore, NOBODY, CONNECT, entry="Call"),
+    "botocore": Row("botocore.client", "BaseClient", "_make_api_call", call_botocore, NOBODY, CONNECT, entry="begun"),
     "requests": Row(
         "requests.sessions", "Session", "send", call_requests, of("requests.ConnectionError"), CONNECT, above=True
     ),
@@ -172,7 +172,7 @@ ROWS = {
         call_aiobotocore,
         NOBODY,
         "aiohttp.connector.TCPConnector.connect",
-        entry="Call",
+        entry="begun",
     ),
 }
 

@@ -8,12 +8,13 @@ import pytest
 from hoptrace import clients, testing
 from hoptrace.carriers.dynamodb import TRANSACTION_BYTES, item_size
 from hoptrace.services import SERVICES, inject_data
+from hoptrace.services import service as rows_of
 from hoptrace.spans.context import SpanContext
 
 CONTEXT = SpanContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1, "", remote=True)
 WRITERS = [
     (service, operation, row.inject)
-    for service, entry in SERVICES.items()
+    for service, entry in ((name, rows_of(name)) for name in SERVICES)
     for operation, row in entry.rows.items()
     if row.inject is not None and row.opt_in
 ]

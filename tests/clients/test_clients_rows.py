@@ -10,6 +10,7 @@ from rows_of_stores import ANY
 from rows_of_stores import CASES as STORES
 
 from hoptrace.services import SERVICES
+from hoptrace.services import service as rows_of
 from hoptrace.spans import CLIENT, ERROR, PRODUCER, UNSET
 
 ACCOUNT = "123456789012"
@@ -288,7 +289,17 @@ CASES = [
         lambda arn: {"stateMachineArn": arn, "input": '"PRIVATE"'},
         "SFN.StartExecution",
         CLIENT,
-        {"aws.step_functions.state_machine.arn": ANY, "aws.step_functions.execution.arn": ANY},
+        {"aws.step_functions.state_machine.arn": ANY, "hoptrace.step_functions.execution_arn": ANY},
+    ),
+    (
+        "stepfunctions",
+        None,
+        machine,
+        "DescribeStateMachine",
+        lambda arn: {"stateMachineArn": arn},
+        "SFN.DescribeStateMachine",
+        CLIENT,
+        {"aws.step_functions.state_machine.arn": ANY},
     ),
     (
         "secretsmanager",
@@ -303,14 +314,23 @@ CASES = [
     *STORES,
 ]
 
-# What no emulator of ours answers, shown in `test_clients_calls.py` by a stubbed answer.
-ELSEWHERE = {("lambda", "InvokeWithResponseStream")}
+# What no emulator of ours answers, shown in `test_clients_calls.py` and `test_clients_step_functions.py` by answers of
+# AWS's shape over the wire.
+ELSEWHERE = {
+    ("lambda", "InvokeWithResponseStream"),
+    ("stepfunctions", "SendTaskSuccess"),
+    ("stepfunctions", "StartSyncExecution"),
+}
 # Shown in `test_clients_guarded.py`.
 GUARDED = ("ssm", "kms", "sts", "bedrock-runtime", "bedrock-agent-runtime")
 
 
 def test_every_row_of_the_table_has_a_case():
-    rows = {(service, operation) for service, entry in SERVICES.items() for operation in (*entry.rows, None)}
+    rows = {
+        (service, operation)
+        for service, entry in ((name, rows_of(name)) for name in SERVICES)
+        for operation in (*entry.rows, None)
+    }
     rows = {row for row in rows if row[0] not in GUARDED}
     assert rows - ELSEWHERE == {case[:2] for case in CASES}
 

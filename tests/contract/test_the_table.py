@@ -8,6 +8,7 @@ import pytest
 
 import hoptrace.carriers
 from hoptrace.services import SERVICES
+from hoptrace.services import service as rows_of
 from hoptrace.triggers import TRIGGERS
 from tests.contract import table
 from tests.docs.test_hops_page import hops
@@ -16,7 +17,7 @@ from tests.support.parts import REPOSITORY
 CARRIERS = {module.name for module in pkgutil.iter_modules(hoptrace.carriers.__path__)} - set(hops.SHARED)
 CALLS = {
     (service, operation)
-    for service, entry in SERVICES.items()
+    for service, entry in ((name, rows_of(name)) for name in SERVICES)
     for operation, row in entry.rows.items()
     if row.inject is not None
 }
@@ -43,7 +44,7 @@ def test_the_table_names_nothing_that_is_not_there() -> None:
 
 def test_opt_in_is_what_the_services_say() -> None:
     for way in table.WAYS:
-        assert way.opt_in == SERVICES[way.service].rows[way.operation].opt_in, way
+        assert way.opt_in == rows_of(way.service).rows[way.operation].opt_in, way
 
 
 def test_every_trigger_has_an_event_as_aws_sends_it() -> None:

@@ -96,9 +96,9 @@ def test_retries_redrives_and_the_item_of_a_map_are_told_and_the_token_never() -
     event["State"]["RetryCount"] = 2
     event["Execution"]["RedriveCount"] = 1
     attributes = identify(event).attributes
-    assert attributes["aws.step_functions.state.retry_count"] == 2
-    assert attributes["aws.step_functions.execution.redrive_count"] == 1
-    assert attributes["aws.step_functions.map.index"] == 4
+    assert attributes["hoptrace.step_functions.retry_count"] == 2
+    assert attributes["hoptrace.step_functions.redrive_count"] == 1
+    assert attributes["hoptrace.step_functions.map_index"] == 4
     assert "a secret" not in str(attributes)
 
 

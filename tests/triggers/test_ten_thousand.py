@@ -17,6 +17,7 @@ from hostile import PROPAGATORS, TEXTS, VALUES, cases
 from hoptrace import settings
 from hoptrace.lineage import lay_out
 from hoptrace.services import SERVICES
+from hoptrace.services import service as rows_of
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 from hoptrace.triggers import Arrival, _called_directly, _identify, identify
@@ -106,7 +107,7 @@ def test_nor_do_a_hundred_thousand_that_are_others_each_time(knobs: settings.Set
 
 WRITERS = [
     (service, operation, row)
-    for service, entry in SERVICES.items()
+    for service, entry in ((name, rows_of(name)) for name in SERVICES)
     for operation, row in entry.rows.items()
     if row.inject is not None or row.pointers is not None
 ]

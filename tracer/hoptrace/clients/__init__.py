@@ -37,10 +37,12 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("aws_lambda_powertools.utilities.batch", "hoptrace.clients.powertools"),
     ("opentelemetry.exporter.otlp.proto.http", "hoptrace.clients.otlp_exporter"),
     ("opentelemetry.exporter.otlp.json.http", "hoptrace.clients.otlp_exporter"),
+    ("logging", "hoptrace.logs"),
+    ("structlog.processors", "hoptrace.logs.structlog"),
 )
 """Which module's import to wait for, and which module of ours has `patch(module)` and `unpatch()` for it."""
 
-LATER = {"http.client": ("HTTPConnection", "putrequest")}
+LATER = {"http.client": ("HTTPConnection", "putrequest"), "logging": ("Logger", "makeRecord")}
 """What is often imported by who never calls it, before us too: the method whose first call brings the patch.
 
 `docs/decisions/0007-http-client-is-patched-by-its-first-request.md` says why.

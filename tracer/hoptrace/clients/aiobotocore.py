@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..guard import guard
-from . import headers
-from .calls import Call
+from .begun import begun, leave
 from .http import quiet
 from .method import Method
 
@@ -32,7 +31,7 @@ def unpatch() -> None:
     """Undo it."""
     for method in (_CALL, _AIOHTTP, _HTTPX):
         method.unpatch()
-    headers.leave()
+    leave()
 
 
 def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,11 +41,10 @@ def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
         params = api_params
         if _CALL.on:
             with guard("clients.aiobotocore.begin"):
-                call = Call(self, operation_name, api_params)
+                call = begun(self, operation_name, api_params)
         if call is None:
             return await original(self, operation_name, api_params)
         with guard("clients.aiobotocore.inject"):
-            headers.attend(self)
             params = call.injected(api_params)
         try:
             response = await original(self, operation_name, params)

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..guard import guard
-from . import headers
-from .calls import Call
+from .begun import begun, leave
 from .method import Method
 
 
@@ -22,7 +21,7 @@ def patch(module: Any) -> None:
 def unpatch() -> None:
     """Undo it."""
     _CALL.unpatch()
-    headers.leave()
+    leave()
 
 
 def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,11 +31,10 @@ def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
         params = api_params
         if _CALL.on:
             with guard("clients.botocore.begin"):
-                call = Call(self, operation_name, api_params)
+                call = begun(self, operation_name, api_params)
         if call is None:
             return original(self, operation_name, api_params)
         with guard("clients.botocore.inject"):
-            headers.attend(self)
             params = call.injected(api_params)
         try:
             response = original(self, operation_name, params)

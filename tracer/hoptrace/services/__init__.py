@@ -5,42 +5,47 @@ Fields are chosen, never everything: no body, payload, attribute value, item or 
 in `boto3.client(…)`; one without a row gets what every AWS call has.
 """
 
-from .bedrock import BEDROCK_AGENT_RUNTIME, BEDROCK_RUNTIME
-from .dynamodb import DYNAMODB
-from .functions import LAMBDA
-from .guarded import KMS, SECRETS_MANAGER, SSM, STS
-from .messaging import EVENTBRIDGE, SNS, SQS
+from importlib import import_module
+
 from .row import Row, Service
-from .step_functions import STEP_FUNCTIONS
-from .storage import S3
-from .streams import FIREHOSE, IOT_DATA, KINESIS
 
-__all__ = ["SERVICES", "row_of"]
+__all__ = ["SERVICES", "row_of", "service"]
 
-SERVICES: dict[str, Service] = {
-    "sqs": SQS,
-    "sns": SNS,
-    "events": EVENTBRIDGE,
-    "kinesis": KINESIS,
-    "lambda": LAMBDA,
-    "dynamodb": DYNAMODB,
-    "firehose": FIREHOSE,
-    "iot-data": IOT_DATA,
-    "s3": S3,
-    "stepfunctions": STEP_FUNCTIONS,
-    "secretsmanager": SECRETS_MANAGER,
-    "ssm": SSM,
-    "kms": KMS,
-    "sts": STS,
-    "bedrock-runtime": BEDROCK_RUNTIME,
-    "bedrock-agent-runtime": BEDROCK_AGENT_RUNTIME,
+SERVICES: dict[str, tuple[str, str]] = {
+    "sqs": ("messaging", "SQS"),
+    "sns": ("messaging", "SNS"),
+    "events": ("messaging", "EVENTBRIDGE"),
+    "kinesis": ("streams", "KINESIS"),
+    "lambda": ("functions", "LAMBDA"),
+    "dynamodb": ("dynamodb", "DYNAMODB"),
+    "firehose": ("streams", "FIREHOSE"),
+    "iot-data": ("streams", "IOT_DATA"),
+    "s3": ("storage", "S3"),
+    "stepfunctions": ("step_functions", "STEP_FUNCTIONS"),
+    "secretsmanager": ("guarded", "SECRETS_MANAGER"),
+    "ssm": ("guarded", "SSM"),
+    "kms": ("guarded", "KMS"),
+    "sts": ("guarded", "STS"),
+    "bedrock-runtime": ("bedrock", "BEDROCK_RUNTIME"),
+    "bedrock-agent-runtime": ("bedrock", "BEDROCK_AGENT_RUNTIME"),
 }
-"""The table, by botocore's service name."""
+"""The table, by botocore's service name: the module here that has the service's rows, and their name in it."""
 
 _NOTHING = Service(other=Row())
+_loaded: dict[str, Service] = {}
 
 
-def row_of(service: str, operation: str) -> tuple[Service, Row]:
+def service(name: str) -> Service:
+    """The service's rows, imported by its first call; an empty entry where the table has none."""
+    found = _loaded.get(name)
+    if found is None:
+        place = SERVICES.get(name)
+        found = _NOTHING if place is None else getattr(import_module(f"{__name__}.{place[0]}"), place[1])
+        _loaded[name] = found
+    return found
+
+
+def row_of(name: str, operation: str) -> tuple[Service, Row]:
     """The service's entry and the operation's row; empty ones where the table has none."""
-    entry = SERVICES.get(service, _NOTHING)
+    entry = service(name)
     return entry, entry.rows.get(operation, entry.other)

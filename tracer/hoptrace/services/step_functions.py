@@ -50,7 +50,7 @@ _RESOURCES = (
     Field("aws.step_functions.state_machine.arn", arn, "stateMachineArn"),
     Field("aws.step_functions.activity.arn", arn, "activityArn"),
 )
-_EXECUTION = Field("aws.step_functions.execution.arn", text, "executionArn")
+_EXECUTION = Field("hoptrace.step_functions.execution_arn", text, "executionArn")
 _STARTED = (*_RESOURCES, _EXECUTION)
 
 STEP_FUNCTIONS = Service(

@@ -133,15 +133,15 @@ def _about(context: Shape) -> "Attributes":
         key: value
         for key, value in (
             ("aws.step_functions.state_machine.arn", context.text("StateMachine", "Id")),
-            ("aws.step_functions.execution.arn", context.text("Execution", "Id")),
-            ("aws.step_functions.state.name", context.text("State", "Name")),
+            ("hoptrace.step_functions.execution_arn", context.text("Execution", "Id")),
+            ("hoptrace.step_functions.state", context.text("State", "Name")),
         )
         if value
     }
     for key, number in (
-        ("aws.step_functions.state.retry_count", context.number("State", "RetryCount")),
-        ("aws.step_functions.execution.redrive_count", context.number("Execution", "RedriveCount")),
-        ("aws.step_functions.map.index", context.number("Map", "Item", "Index")),
+        ("hoptrace.step_functions.retry_count", context.number("State", "RetryCount")),
+        ("hoptrace.step_functions.redrive_count", context.number("Execution", "RedriveCount")),
+        ("hoptrace.step_functions.map_index", context.number("Map", "Item", "Index")),
     ):
         if number is not None:
             found[key] = int(number)
