@@ -17,7 +17,7 @@ from .handler import Invocations
 from .send import Bell, Outbox
 from .settings import OUR_HANDLER, Settings, collector_here, in_lambda, is_the_handler, named_handler, settings
 from .spans import Span, on_end
-from .spans.exceptions import exception_attributes
+from .spans.exceptions import exception_attributes, told
 from .spans.span import observer
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
@@ -111,7 +111,9 @@ class Session:
         with guard("entry.load_failed"):
             found = exception_attributes(error, self.settings.attribute_length_limit)
             kind = str(getattr(error, "exception_type", "") or found["exception.type"])
-            message = str(getattr(error, "msg", "") or found["exception.message"])
+            message = told(
+                "", str(getattr(error, "msg", "") or found["exception.message"]), self.settings.attribute_length_limit
+            )
             self.outbox.follow()
             self.outbox.write(
                 encode.init_error_record(
@@ -158,6 +160,11 @@ def session() -> Session | None:
         made = Session(knobs)
         _session = made
         on_end(made.emit)
+    if knobs.redact:
+        with guard("entry.capture"):
+            from . import capture
+
+            capture.install()
     with guard("entry.clients"):
         from . import clients
 

@@ -136,6 +136,11 @@ class Invocations:
             return
         with guard("handler.succeed"):
             self._result(invocation, result)
+        if self._settings.capture:
+            with guard("handler.capture"):
+                from .capture import record_response
+
+                record_response(invocation.span, invocation.arrival.name, result)
         self._ended(invocation, "ok", hold=self.holds_ends)
 
     def fail(self, invocation: Invocation | None, error: BaseException) -> None:
@@ -234,6 +239,11 @@ class Invocations:
         span.set_attribute("faas.trigger", arrival.faas_trigger)
         span.set_attribute("hoptrace.trigger", arrival.name)
         self._count_attempt(span)
+        if self._settings.capture:
+            with guard("handler.capture"):
+                from .capture import record_event
+
+                record_event(span, arrival.name, event)
         if self._in_lambda:
             span.set_attribute("faas.coldstart", cold)
             span.set_attribute("aws.lambda.initialization_type", self._settings.initialization_type or "on-demand")

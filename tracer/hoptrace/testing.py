@@ -17,6 +17,7 @@ import time
 
 from . import clients, entry, guard, settings
 from .spans import Span, on_end
+from .spans.exceptions import on_locals, on_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def recorder(environ: Mapping[str, str] | None = None) -> Iterator[Recorder]:
             yield recorded
         finally:
             on_end(before_sink)
+            on_text(None)
+            on_locals(None)
             guard.LOUD = loud
             settings.use(None)
             entry.replace_session(before_session)

@@ -12,7 +12,7 @@ from time import time_ns
 from ..settings import settings
 from .context import SpanContext
 from .current import current_span
-from .exceptions import exception_attributes
+from .exceptions import exception_attributes, told
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Span:
         if self.end_time or type(key) is not str:
             return
         limits = settings()
-        kept = _attribute(value, limits.attribute_length_limit)
+        kept = _attribute(value, limits.attribute_length_limit, key)
         if kept is None:
             return
         if key in self.attributes or len(self.attributes) < limits.attribute_count_limit:
@@ -144,7 +144,7 @@ class Span:
             return
         event = Event(name, when or time_ns())
         for key, value in (attributes or {}).items():
-            kept = _attribute(value, limits.attribute_length_limit)
+            kept = _attribute(value, limits.attribute_length_limit, key)
             if kept is not None:
                 event.attributes[key] = kept
         self.events.append(event)
@@ -164,7 +164,7 @@ class Span:
     def set_status(self, code: int, message: str = "") -> None:
         """UNSET, OK or ERROR; a message counts for ERROR only. OK is final (the specification's order)."""
         if not self.end_time and self.status[0] != OK:
-            self.status = (code, message[:1024] if code == ERROR else "")
+            self.status = (code, told("", message, 1024) if code == ERROR else "")
 
     def end(self, end: int | None = None) -> None:
         """Finish it. When this returns, the span is out of this process's hands. A second call does nothing."""
@@ -293,8 +293,8 @@ def hand_over(span: Span) -> None:
     _sink(span)
 
 
-def _attribute(value: object, length: int) -> object | None:
-    """What OTLP can carry of a value, or `None`."""
+def _attribute(value: object, length: int, key: str) -> object | None:
+    """What OTLP can carry, and may be told, of a value under this name, or `None`."""
     kind = type(value)
     if kind is bool:
         return value
@@ -303,14 +303,14 @@ def _attribute(value: object, length: int) -> object | None:
     if kind is float:
         return value if value == value and value not in (_INFINITY, -_INFINITY) else str(value)
     if isinstance(value, list | tuple):
-        kept = (_attribute(item, length) for item in value[:256] if isinstance(item, _SIMPLE))
+        kept = (_attribute(item, length, key) for item in value[:256] if isinstance(item, _SIMPLE))
         return [item for item in kept if item is not None]
     if isinstance(value, str):
-        return str.__str__(value)[:length]
+        return told(key, str.__str__(value), length)
     if isinstance(value, int):
-        return _attribute(int(value), length)
+        return _attribute(int(value), length, key)
     if isinstance(value, float):
-        return _attribute(float(value), length)
+        return _attribute(float(value), length, key)
     return None
 
 
