@@ -1,4 +1,4 @@
-"""What a function's log lines are with the real runtime client, in both of Lambda's formats and by the user's loggers."""
+"""What a function's log lines are with the real runtime client, in both of Lambda's formats, by the user's loggers."""
 
 import json
 import sys
@@ -156,6 +156,9 @@ def handler(event, context):
     log.remove_keys(["trace_id"])
     log.info("removed")
     log.info("extra", extra={"trace_id": "my own"})
+    if hasattr(log, "thread_safe_append_keys"):
+        log.thread_safe_append_keys(trace_id="of the thread")
+        log.info("in a context")
 """
 
 
@@ -169,6 +172,7 @@ def test_powertools_logger_shows_both_ids_unless_the_user_has_said_his_own(tmp_p
     assert ids(found["plain"]) == ids(found["of a child"]) == ids(found["removed"]) == expected
     assert ids(found["appended"]) == ids(found["appended to the parent"]) == {"trace_id": "mine"}
     assert ids(found["extra"]) == {"trace_id": "my own"}
+    assert "in a context" not in found or ids(found["in a context"]) == {"trace_id": "of the thread"}
     assert not any(key.startswith("otel") for line in found.values() for key in line)
 
 

@@ -102,8 +102,11 @@ def _making(make: Callable[..., Any]) -> Callable[..., Any]:
     def make_record(logger: Any, *arguments: Any, **named: Any) -> Any:
         record = make(logger, *arguments, **named)
         if _patched:
-            with guard("logs"):
+            try:
                 _write(logger, record)
+            except Exception:
+                with guard("logs"):  # entered for an error only: every record comes by here
+                    raise
         return record
 
     return make_record
