@@ -190,5 +190,7 @@ def test_who_follows_no_records_loads_nothing_for_it(woken: Any, tmp_path: Path)
     with function(tmp_path, PLAIN) as desk:
         loaded = desk.invoke(woken)
         again = desk.invoke(json.loads(json.dumps(woken)))
-    ours = {f"hoptrace.{name}" for name in ("batch", "raised", "watched", "failures", "clients.powertools")}
+    ours = {
+        f"hoptrace.{name}" for name in ("batch", "following", "raised", "watched", "failures", "clients.powertools")
+    }
     assert not ours & {*loaded, *again}

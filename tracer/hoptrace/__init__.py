@@ -63,7 +63,7 @@ def records(event: Any) -> Iterator[Any]:
 
     Where records are processed side by side (threads, tasks), use `processing` where each of them is.
     """
-    from .batch import records as followed
+    from .following import records as followed
 
     return followed(event)
 
@@ -74,6 +74,6 @@ def processing(record: Any) -> AbstractContextManager[object]:
     For threads, asyncio tasks, and whatever is no loop. An exception that leaves the block is the record's own, and
     passes on. For a record of no event, it does nothing.
     """
-    from .batch import Processing
+    from .following import Processing
 
     return Processing(record)

@@ -1,12 +1,7 @@
-"""Each record of a batch, followed while it is processed: what its span says is true of it and of no other record.
+"""The records of a batch and what happened to each, so that its span says what is true of it and of no other record.
 
-Four ways lead here: `hoptrace.records` and `hoptrace.processing`, Powertools' processors (`clients.powertools`), and
-plain iteration where that is watched. All of them find the record's span, make it current, and note when the record
-was taken up and put down, and what error came out of it. The spans go out when the invocation is over, since only then
-its result says which records failed.
-
-A loop does not hear of an exception that ends it: Python drops the iterator on the way up. What was in work is told
-from where the iterator was dropped, once the handler has raised (`hoptrace.raised`).
+`following` finds a record's work here, takes it up and puts it down. The spans go out when the invocation is over,
+since only then its result says which records failed.
 
 Imported by whoever follows records, and by nobody else.
 """
@@ -17,7 +12,6 @@ import threading
 import time
 
 from . import encode
-from .guard import guard
 from .lineage import Lineage, open_lineages, own_record
 from .shape import Shape
 from .spans import ERROR, Span, activate, current_span, restore
@@ -26,9 +20,7 @@ from .spans.span import observer
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from .raised import Place, Stack
 
@@ -229,114 +221,3 @@ def _name(record: Any) -> str:
         or shape.text("Sns", "MessageId")
         or shape.text("sequenceNumber")
     )
-
-
-class Records:
-    """An iterator over records, the very objects, that makes the span of each current until the next one is asked for.
-
-    Args:
-        source: what it iterates over.
-    """
-
-    __slots__ = ("_batch", "_source", "_token", "_work")
-
-    def __init__(self, source: Iterator[Any]) -> None:
-        self._source = source
-        self._batch: Batch | None = None
-        self._work: Work | None = None
-        self._token: Any = None
-
-    def __iter__(self) -> Records:
-        return self
-
-    def __next__(self) -> Any:
-        if self._work is not None:
-            with guard("batch.next"):
-                self._leave()
-        record = next(self._source)
-        if open_lineages:
-            with guard("batch.record"):
-                self._enter(record)
-        return record
-
-    def close(self) -> None:
-        """Go no further; the record that is in work is done."""
-        self._source = iter(())
-        if self._work is not None:
-            with guard("batch.close"):
-                self._leave()
-
-    def __del__(self) -> None:
-        if self._work is not None:
-            with guard("batch.dropped"):
-                from .raised import stack
-
-                self._work.dropped.append(stack(2))
-                self._leave()
-
-    def _enter(self, record: Any) -> None:
-        found = find(record)
-        if found is None:
-            return
-        from .raised import place
-
-        self._batch, work = found
-        work.loops[id(self)] = place(3)
-        work.dropped.clear()
-        self._token = self._batch.take_up(work)
-        self._work = work
-
-    def _leave(self) -> None:
-        batch, work, token = self._batch, self._work, self._token
-        self._batch = self._work = self._token = None
-        if batch is not None and work is not None:
-            work.loops.pop(id(self), None)
-            batch.put_down(work, token)
-
-
-class Processing:
-    """One record in work for as long as the block lasts, in whichever thread or task."""
-
-    __slots__ = ("_found", "_record", "_token")
-
-    def __init__(self, record: Any) -> None:
-        self._record = record
-        self._found: tuple[Batch, Work] | None = None
-        self._token: Any = None
-
-    def __enter__(self) -> Self:
-        with guard("batch.record"):
-            found = find(self._record)
-            if found is not None:
-                self._token = found[0].take_up(found[1])
-                self._found = found
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        found, self._found = self._found, None
-        if found is not None:
-            with guard("batch.done"):
-                if error is not None and not isinstance(error, GeneratorExit):
-                    found[1].mark(error)
-                found[0].put_down(found[1], self._token)
-
-    def failed(self, error: BaseException | None, message: str = "") -> None:
-        """Somebody caught what came out of it: the exception, or where it is not known, what is said of it."""
-        if self._found is not None:
-            work = self._found[1]
-            if error is not None:
-                work.mark(error)
-            elif not work.failed:
-                work.failed = True
-                work.span.set_status(ERROR, message)
-
-
-def records(event: Any) -> Records:
-    """What `hoptrace.records` does."""
-    members: Any = ()
-    with guard("batch.records"):
-        event = getattr(event, "raw_event", event)
-        members = members_of(event)
-        if not members and not isinstance(event, dict | str | bytes) and hasattr(event, "__iter__"):
-            members = event  # no event at all, and yet something to iterate over
-    return Records(list.__iter__(members) if isinstance(members, list) else iter(members))

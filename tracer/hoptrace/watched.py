@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from .batch import Records
+from .following import Records
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:

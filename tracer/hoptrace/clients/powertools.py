@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..batch import Processing
+from ..following import Processing
 from ..guard import guard, swallowed
 from .method import Method
 
