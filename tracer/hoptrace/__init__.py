@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 
     _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
+    from .capture.policy import Denied
     from .spans import Span
 
 
-__all__ = ["__version__", "current_span", "processing", "records", "trace"]
+__all__ = ["Denied", "__version__", "current_span", "processing", "records", "trace"]
+
+
+def __getattr__(name: str) -> Any:
+    """`hoptrace.Denied`, which a cold start does not load."""
+    if name != "Denied":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .capture.policy import Denied
+
+    return Denied
 
 
 def trace(handler: _Handler) -> _Handler:

@@ -38,6 +38,8 @@ class guard:  # noqa: N801  a context manager that reads as a word
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
         if kind is None or not issubclass(kind, Exception):
             return False
+        if getattr(kind, "passes_guard", False):
+            return False  # meant for the user: `hoptrace.Denied`
         if LOUD or from_a_signal_handler(tb):
             return False
         swallowed(self.where, error)

@@ -372,8 +372,10 @@ class Invocations:
                 lineage.batch.close(now)
             for _, span in lineage.records:
                 span.end(now)
-            if invocation.span.course is not None:
-                invocation.span.course.over = True
+            course = invocation.span.course
+            if course is not None:
+                course.over = True
+                invocation.span.set_attribute("hoptrace.policy.denied_count", course.denied or None)
             self._outbox.confess()
             if hold:
                 self._held = (invocation, now)

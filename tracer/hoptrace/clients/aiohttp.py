@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..guard import guard
-from .http import Exchange, begin, carry_out_async, current
+from ..settings import settings
+from .http import Exchange, begin, carry_out_async, current, under_way
 from .method import Method
 
 _WHERE = "clients.aiohttp"
@@ -19,11 +20,14 @@ _WHERE = "clients.aiohttp"
 def patch(module: Any) -> None:
     """Trace the sessions of this `aiohttp.client`."""
     _REQUEST.patch(module.ClientSession)
+    if settings().policy:
+        _CONNECT.patch(module.BaseConnector)
 
 
 def unpatch() -> None:
     """Undo it."""
     _REQUEST.unpatch()
+    _CONNECT.unpatch()
 
 
 def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,11 +49,26 @@ def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
     return _request
 
 
+def _connecting(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Every request needs a connection, a redirect's too: there the policy is asked again."""
+
+    @functools.wraps(original)
+    async def connect(self: Any, req: Any, *arguments: Any, **named: Any) -> Any:
+        exchange = under_way() if _CONNECT.on else None
+        if exchange is not None:
+            with guard(_WHERE):
+                exchange.check(str(req.url))
+        return await original(self, req, *arguments, **named)
+
+    return connect
+
+
 def _begin(session: Any, method: Any, url: Any, named: dict[str, Any]) -> Exchange | None:
     if isinstance(method, str):
         method = method.upper()
     # What a hook or a middleware of the user's calls is a call of its own.
-    return begin(session, method, _address(session, url, named), wire=False)
+    body = named.get("data") if named.get("json") is None else named["json"]
+    return begin(session, method, _address(session, url, named), wire=False, body=body)
 
 
 def _address(session: Any, url: Any, named: dict[str, Any]) -> str:
@@ -114,3 +133,4 @@ class _Status:
 
 
 _REQUEST = Method("_request", _traced)
+_CONNECT = Method("connect", _connecting)

@@ -9,6 +9,7 @@ so that both ends of a hop read alike. The operation stays in `rpc.method`.
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..guard import guard
 from ..pointers import POINTER, derive
 from ..services import row_of
 from ..services.fields import Field, values
@@ -16,6 +17,10 @@ from ..services.row import Params, Row, Service
 from ..settings import settings
 from ..spans import CLIENT, ERROR, Span, activate, restore, start_span
 from ..spans.exceptions import exception_type
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..capture.policy import Denied
 
 _NO_PARAMS: Params = {}
 # OpenTelemetry's own limit of links.
@@ -51,6 +56,22 @@ class Call:
         )
         self.span: Span = start_span(name, kind, attributes)
         self._token = activate(self.span)
+        if "aws" in settings().capture:
+            with guard("clients.capture"):
+                from ..capture import record_call
+
+                record_call(self.span, self._service, given)
+
+    def denied(self, denied: "Denied") -> None:
+        """The policy does not allow it: note that, and where it blocks, end with the error and raise it."""
+        from ..capture.policy import blocks, note
+
+        try:
+            note(self.span, denied)
+        finally:
+            if blocks():
+                self.failed(denied)
+                raise denied
 
     def injected(self, params: Params) -> Params:
         """The parameters to send: a copy with this span's context where one can go along, or the same object."""
@@ -74,6 +95,10 @@ class Call:
             if self._row.failed:
                 self._partly(response)
             self._relate(response)
+            if "aws" in settings().capture:
+                from ..capture import record_answer
+
+                record_answer(self.span, self._service, response)
         finally:
             self.span.end()
 

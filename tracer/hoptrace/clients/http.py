@@ -40,13 +40,14 @@ class Exchange:
             its own (by a hook of the user's).
     """
 
-    __slots__ = ("_attempts", "_before", "_queries", "_token", "owner", "span", "wire")
+    __slots__ = ("_attempts", "_before", "_checked", "_queries", "_token", "owner", "span", "wire")
 
     def __init__(self, owner: object, method: str, url: str, *, current: bool, wire: bool | None) -> None:
         self.owner = owner
         self.wire = wire
         self._attempts = 0
         self._queries: tuple[str, ...] = ()
+        self._checked: tuple[str, int | None] | None = None
         self._note_query(url)
         name, attributes = _described(method, url)
         self.span: Span = start_span(name, CLIENT, attributes)
@@ -71,18 +72,46 @@ class Exchange:
 
     def sent(self, url: str, names: Collection[Any]) -> dict[str, str]:
         """Note that a request goes out; the headers to add to those that it has (`names`)."""
+        self.check(url)
         self._attempts += 1
         self._note_query(url)
         if "http" in settings().inject_disabled:
             return {}
         return inject_headers({_lower(name) for name in names}, self.span.context)
 
+    def sends(self, body: object) -> None:
+        """Record what is sent, where that is asked for and is there as a whole."""
+        if body is not None and "http" in settings().capture:
+            from ..capture import HTTP_REQUEST, record_body
+
+            record_body(self.span, HTTP_REQUEST, str(self.span.attributes.get("url.full")), body)
+
+    def check(self, url: str) -> None:
+        """Note it where the policy does not allow this host, and raise `hoptrace.Denied` where it blocks."""
+        if not settings().policy:
+            return
+        from ..capture.policy import blocks, note, policy
+
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+        except ValueError:  # no address, of which nobody can say that it is allowed
+            host, port = "", None
+        if (host, port) == self._checked:
+            return
+        self._checked = (host, port)
+        denied = policy().host(host, port)
+        if denied is not None:
+            note(self.span, denied)
+            if blocks():
+                raise denied
+
     def resent(self, times: int) -> None:
         """Note requests that the library tells of only when it is through."""
         self._attempts += times
 
-    def answered(self, status: object, version: object) -> None:
-        """End with an answer; `version` as `http.client` has it, such as 11."""
+    def answered(self, status: object, version: object, body: object = None) -> None:
+        """End with an answer; `version` as `http.client` has it, such as 11; `body` where the library has read it."""
         self._leave()
         try:
             span = self.span
@@ -92,6 +121,10 @@ class Exchange:
                     span.set_attribute("error.type", str(int(status)))
                     span.set_status(ERROR)
             span.set_attribute("network.protocol.version", _VERSIONS.get(version) if isinstance(version, int) else None)
+            if body is not None and "http" in settings().capture:
+                from ..capture import HTTP_RESPONSE, record_body
+
+                record_body(span, HTTP_RESPONSE, str(span.attributes.get("url.full")), body)
         finally:
             self._end()
 
@@ -152,18 +185,39 @@ def sending(owner: object) -> Exchange | None:
     return found if found.owner is owner or found.wire is None else None
 
 
+def under_way() -> Exchange | None:
+    """The exchange in whose course this runs, whatever its `wire`."""
+    found = _current.get()
+    return None if found is None or not found.span.recording else found
+
+
 def begin(
-    owner: object, method: object, url: object, *, current: bool = True, wire: bool | None = None
+    owner: object,
+    method: object,
+    url: object,
+    *,
+    current: bool = True,
+    wire: bool | None = None,
+    body: object = None,
 ) -> Exchange | None:
     """A call begins; `None` when there is nothing to record: OpenTelemetry's own exporter makes it, or Lambda's parts.
 
     Args:
         current: whether the span is the current one until it ends; not where the user's own code runs meanwhile.
+        body: what is sent, where it is there as a whole.
     """
     address = _text(url)
     if _quiet.get() or _suppressed() or is_plumbing(address):
         return None
-    return Exchange(owner, _text(method), address, current=current, wire=wire)
+    exchange = Exchange(owner, _text(method), address, current=current, wire=wire)
+    try:
+        exchange.check(address)
+    except Exception as error:
+        exchange.failed(error)
+        raise
+    with guard("clients.capture"):
+        exchange.sends(body)
+    return exchange
 
 
 class quiet:  # noqa: N801  a context manager that reads as a word
@@ -181,8 +235,8 @@ class quiet:  # noqa: N801  a context manager that reads as a word
             _quiet.set(False)
 
 
-Answer = Callable[[Any], tuple[Any, Any]]
-"""Status and version of what a library's call returned."""
+Answer = Callable[[Any], tuple[Any, ...]]
+"""Status and version of what a library's call returned, and its body where that was read."""
 
 Status = Callable[[BaseException], object]
 """The status of an exception that stands for an answer, else `None`."""

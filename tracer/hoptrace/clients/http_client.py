@@ -41,8 +41,12 @@ def _putting(original: Callable[..., Any]) -> Callable[..., Any]:
         done = original(self, method, url, *arguments, **named)
         # Afterwards: what it refuses is no request, and may be said while another one is under way.
         if _PUT.on:
-            with guard(_WHERE):
-                _begin(self, method, url)
+            try:
+                with guard(_WHERE):
+                    _begin(self, method, url)
+            except Exception:  # the policy's: nothing has been sent, and nothing will be
+                self.close()
+                raise
         return done
 
     return putrequest
@@ -62,6 +66,8 @@ def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
                 self.putheader(name, value)
         if exchange.owner is not self:
             return original(self, *arguments, **named)
+        with guard(_WHERE):
+            exchange.sends(arguments[0] if arguments else named.get("message_body"))
         try:
             done = original(self, *arguments, **named)
         except BaseException as error:

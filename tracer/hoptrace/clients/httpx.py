@@ -104,7 +104,9 @@ def _single_async(original: Callable[..., Any]) -> Callable[..., Any]:
 def _begin(client: Any, request: Any) -> Exchange | None:
     with guard(_WHERE):
         if current() is None:
-            return begin(client, request.method, str(request.url), wire=False)
+            # A stream has no content yet, and is not asked for any.
+            body = request.__dict__.get("_content")
+            return begin(client, request.method, str(request.url), wire=False, body=body)
     return None
 
 
@@ -131,8 +133,8 @@ def _give_back(holder: Any, carrying: Any, request: Any) -> None:
                 holder.request = request
 
 
-def _answer(response: Any) -> tuple[Any, Any]:
-    return response.status_code, _VERSIONS.get(response.http_version)
+def _answer(response: Any) -> tuple[Any, ...]:
+    return response.status_code, _VERSIONS.get(response.http_version), response.__dict__.get("_content")
 
 
 _METHODS = {

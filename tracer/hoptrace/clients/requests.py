@@ -34,7 +34,10 @@ def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
                 # The same session again is a redirect; another one is a call that a hook of the user's makes.
                 if outer is None or (outer.owner is not self and not outer.wire):
                     request = arguments[0] if arguments else named.get("request")
-                    exchange = begin(self, getattr(request, "method", ""), getattr(request, "url", ""))
+                    method, url = getattr(request, "method", ""), getattr(request, "url", "")
+                    exchange = begin(self, method, url, body=getattr(request, "body", None))
+                elif outer.owner is self and outer.wire is None:
+                    outer.check(str(getattr(arguments[0] if arguments else named.get("request"), "url", "")))
         if exchange is None:
             return original(self, *arguments, **named)
         return carry_out("clients.requests", exchange, lambda: original(self, *arguments, **named), _answer)
@@ -42,8 +45,9 @@ def _traced(original: Callable[..., Any]) -> Callable[..., Any]:
     return send
 
 
-def _answer(response: Any) -> tuple[Any, Any]:
-    return response.status_code, getattr(response.raw, "version", None)
+def _answer(response: Any) -> tuple[Any, ...]:
+    # Read already, unless the user streams it.
+    return response.status_code, getattr(response.raw, "version", None), response.__dict__.get("_content") or None
 
 
 _SEND = Method("send", _traced)

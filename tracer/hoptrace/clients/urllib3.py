@@ -37,7 +37,8 @@ def _managed(original: Callable[..., Any]) -> Callable[..., Any]:
         if _MANAGER.on:
             with guard("clients.urllib3"):
                 if current() is None:
-                    exchange = begin(self, _argument(arguments, named, 0, "method"), _url(arguments, named))
+                    method, url = _argument(arguments, named, 0, "method"), _url(arguments, named)
+                    exchange = begin(self, method, url, body=named.get("body"))
         if exchange is None:
             return original(self, *arguments, **named)
         return carry_out("clients.urllib3", exchange, lambda: original(self, *arguments, **named), _answer)
@@ -55,7 +56,8 @@ def _pooled(original: Callable[..., Any]) -> Callable[..., Any]:
                     outer = current()
                     if outer is None:
                         method = _argument(arguments, named, 0, "method")
-                        outer = exchange = begin(self, method, _absolute(self, _url(arguments, named)))
+                        url, body = _absolute(self, _url(arguments, named)), _argument(arguments, named, 2, "body")
+                        outer = exchange = begin(self, method, url, body=body)
                     if outer is not None and not outer.wire:
                         arguments, named = _sent(self, outer, arguments, named)
         if exchange is None:
@@ -70,7 +72,7 @@ def _sent(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments with our header in a copy of theirs. A call without headers sends the pool's."""
     given = _argument(arguments, named, _HEADERS, "headers")
-    headers = exchange.attempt(_url(arguments, named), pool.headers if given is None else given)
+    headers = exchange.attempt(_absolute(pool, _url(arguments, named)), pool.headers if given is None else given)
     if headers is given or headers is pool.headers:
         return arguments, named
     if len(arguments) > _HEADERS:
@@ -96,8 +98,9 @@ def _argument(arguments: tuple[Any, ...], named: dict[str, Any], place: int, nam
     return arguments[place] if len(arguments) > place else named.get(name)
 
 
-def _answer(response: Any) -> tuple[Any, Any]:
-    return response.status, getattr(response, "version", None)
+def _answer(response: Any) -> tuple[Any, ...]:
+    # Read already, unless the user streams it.
+    return response.status, getattr(response, "version", None), getattr(response, "__dict__", {}).get("_body")
 
 
 _MANAGER = Method("urlopen", _managed)

@@ -46,7 +46,7 @@ def _begin(opener: Any, asked: Any, data: object) -> Exchange | None:
     method = "GET" if isinstance(asked, str) else asked.get_method()
     if method == "GET" and data is not None and not getattr(asked, "method", None):
         method = "POST"
-    return begin(opener, method, url)
+    return begin(opener, method, url, body=getattr(asked, "data", None) if data is None else data)
 
 
 def _answer(response: Any) -> tuple[Any, Any]:

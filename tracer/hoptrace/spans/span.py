@@ -53,12 +53,18 @@ class Event:
 
 
 class Course:
-    """The course of one invocation, which all spans that were begun in it share; `over` once the handler is back."""
+    """The course of one invocation, which all spans that were begun in it share.
 
-    __slots__ = ("over",)
+    Attributes:
+        over: whether the handler is back.
+        denied: how many of its calls the policy did not allow.
+    """
+
+    __slots__ = ("denied", "over")
 
     def __init__(self) -> None:
         self.over = False
+        self.denied = 0
 
 
 class Span:
