@@ -11,6 +11,7 @@ from hoptrace.lineage import Lineage, lay_out
 from hoptrace.settings import Settings
 from hoptrace.spans import Span
 from hoptrace.spans.context import SpanContext
+from hoptrace.triggers import identify
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain
 from tests.batches.scene import event
 
@@ -247,3 +248,21 @@ def test_how_far_behind_a_stream_is_is_told_by_its_last_record(name: str, ordere
     invocation = lay_out(arrival, "f", now, "r", None, Settings({})).invocation
     assert invocation.attributes.get("hoptrace.iterator.age") == (7.0 if ordered else None)
     assert invocation.attributes["hoptrace.message.age"] == 9.0
+
+
+def test_producers_of_records_without_spans_of_their_own_are_linked_to_all_the_same() -> None:
+    woken = {
+        "Records": [
+            {
+                "eventSource": "aws:sqs",
+                "messageId": f"m{number}",
+                "messageAttributes": {"traceparent": {"stringValue": f"00-{number + 1:032x}-{number + 1:016x}-01"}},
+            }
+            for number in range(1_200)
+        ]
+    }
+    lineage = lay_out(identify(woken), "f", NOW, "r", None, Settings({}))
+    assert len(lineage.records) == 100
+    beyond = {link.context.trace_id for link in lineage.invocation.links}
+    assert beyond == {f"{number + 1:032x}" for number in range(1_000)}
+    assert lineage.invocation.attributes["hoptrace.batch.untraced_records"] == 1_100

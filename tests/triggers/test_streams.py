@@ -111,13 +111,13 @@ def test_what_is_no_stream_has_no_iterator() -> None:
     assert "hoptrace.iterator.age" not in lineage.invocation.attributes
 
 
-def test_ten_thousand_records_are_counted_and_as_many_read_as_spans_are_made_of() -> None:
+def test_ten_thousand_records_are_counted_and_as_many_read_as_are_linked_to() -> None:
     """And the last one, whose age is the iterator's."""
     event = load("sam/kinesis-get-records.json")
     event["Records"] = event["Records"] * 10_000
     arrival = identify(event)
     assert len(arrival.records) == 10_000
-    assert [record.item_id != "" for record in arrival.records] == [True] * 100 + [False] * 9_899 + [True]
+    assert [record.item_id != "" for record in arrival.records] == [True] * 1_000 + [False] * 8_999 + [True]
     lineage = lay_out(arrival, "f", time.time_ns(), "r", None, Settings({}))
     assert lineage.invocation.attributes["hoptrace.batch.untraced_records"] == 9_900
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 PROTOCOL = 1
+_MOST_LINKS = 128  # OpenTelemetry's own limit, where there is one at all
 SCOPE = ("hoptrace", __version__)
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False, default=str).encode
@@ -110,13 +111,16 @@ def init_error_record(
 def shrink(span: Span) -> None:
     """Leave out what makes a span large and keep what it says: identity, times, status, short attributes."""
     span.events = []
-    span.links = span.links[:128]
+    dropped = len(span.links) - _MOST_LINKS
+    span.links = span.links[:_MOST_LINKS]
     span.attributes = {
         key[:256]: value[:256] if isinstance(value, str) else value
         for key, value in list(span.attributes.items())[:128]
         if not isinstance(value, list)
     }
     span.attributes["hoptrace.shrunk"] = True
+    if dropped > 0:
+        span.attributes["hoptrace.links.dropped"] = dropped
 
 
 def dropped_record(reason: str, count: int) -> bytes:

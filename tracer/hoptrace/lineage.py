@@ -207,6 +207,9 @@ def _sum_up(invocation: Span, arrival: Arrival, laid_out: int) -> None:
     """What holds for all records together: how many have no span, how old the oldest is, how far behind a stream is."""
     if len(arrival.records) > laid_out:
         invocation.set_attribute("hoptrace.batch.untraced_records", len(arrival.records) - laid_out)
+        # Spans of a thousand records would cost 25 ms and fill a megabyte; a link to who sent each costs a tenth.
+        beyond = (record.context for record in arrival.records[laid_out:])
+        invocation.links.extend(Link(producer) for producer in beyond if producer is not None)
     times = [record.since_ns for record in arrival.records if record.since_ns is not None]
     if times:
         invocation.set_attribute(AGE, _age(invocation.start, min(times)))

@@ -91,7 +91,8 @@ class Settings:
         policy: what is done about calls that are not allowed: `observe`, `block`, or nothing (`HOPTRACE_POLICY`).
         max_record_bytes: the largest record that is written whole, in bytes.
         max_file_bytes: where writing stops until the collector has shipped, in bytes.
-        max_batch_records: of how many records of a batch spans and links are made (`HOPTRACE_MAX_BATCH_RECORDS`).
+        max_batch_records: of how many records of a batch spans are made (`HOPTRACE_MAX_BATCH_RECORDS`).
+        max_batch_links: the producers of how many are read and linked to (`HOPTRACE_MAX_BATCH_LINKS`).
         attribute_count_limit, attribute_length_limit: `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT` and
             `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` (or `OTEL_ATTRIBUTE_…`); length in characters.
         event_count_limit: `OTEL_SPAN_EVENT_COUNT_LIMIT`.
@@ -117,6 +118,7 @@ class Settings:
         "inject_disabled",
         "inject_enabled",
         "link_producers",
+        "max_batch_links",
         "max_batch_records",
         "max_file_bytes",
         "max_record_bytes",
@@ -147,6 +149,7 @@ class Settings:
     max_record_bytes: int
     max_file_bytes: int
     max_batch_records: int
+    max_batch_links: int
     attribute_count_limit: int
     attribute_length_limit: int
     event_count_limit: int
@@ -178,6 +181,8 @@ class Settings:
         put(self, "max_record_bytes", 1 << 20)
         put(self, "max_file_bytes", 16 << 20)
         put(self, "max_batch_records", _integer(environ, ("HOPTRACE_MAX_BATCH_RECORDS",), 100))
+        links = _integer(environ, ("HOPTRACE_MAX_BATCH_LINKS",), 1000)
+        put(self, "max_batch_links", max(links, self.max_batch_records))
         counts = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
         put(self, "attribute_count_limit", _integer(environ, counts, 128))
         lengths = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")

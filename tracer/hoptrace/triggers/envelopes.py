@@ -84,10 +84,10 @@ def _looks_like_envelope(text: str) -> bool:
 
 
 def read_each(members: "list[Shape]", read: "Callable[[Shape, Opener], Record]", opener: Opener) -> "list[Record]":
-    """Read as many records as spans are made of, and let the others count; in an envelope, as many as are linked to."""
+    """Read as many records as are linked to, and let the others count; in an envelope, fewer."""
     if opener.depth:
         return [read(member, opener) for member in members[:_MOST_LINKS]]
-    most = settings().max_batch_records
+    most = settings().max_batch_links
     return [read(member, opener) for member in members[:most]] + [Record() for _ in members[most:]]
 
 

@@ -28,7 +28,7 @@ _LONGEST_KEY = 3_072
 
 def read(event: Shape, name: str) -> Arrival:
     """Read every record, which is one in all that S3 has ever sent, and of more no more than spans are made of."""
-    members, most = event.items("Records"), settings().max_batch_records
+    members, most = event.items("Records"), settings().max_batch_links
     arrival = Arrival(name, "datasource", records=[_record(member) for member in members[:most]])
     arrival.records += [Record() for _ in members[most:]]
     first = arrival.records[0].attributes

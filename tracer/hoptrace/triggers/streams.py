@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def each(members: "list[Shape]", read: "Callable[[Shape], Record]") -> list[Record]:
-    """Read as many records as spans are made of, and the last, which tells how far behind a stream is.
+    """Read as many records as are linked to, and the last, which tells how far behind a stream is.
 
     A batch may have ten thousand; the others only count.
     """
-    most = settings().max_batch_records
+    most = settings().max_batch_links
     found = [read(member) for member in members[:most]] + [Record() for _ in members[most:]]
     if len(members) > most:
         found[-1] = read(members[-1])
