@@ -93,7 +93,7 @@ def _collector(
     except Exception as error:  # a collector that cannot work still answers
         counters.failed("bell", error)
     try:
-        telemetry = _listen(arguments.telemetry_port, counters)
+        telemetry = _listen(arguments.telemetry_port, counters, settings)
         receiver = _receive(settings, counters)
         if receiver is not None:
             settings, complaints = settings.without_self(receiver.port)
@@ -127,9 +127,10 @@ def _bell(run_dir: str, descriptor: int | None) -> Bell:
     return Bell(path)
 
 
-def _listen(port: int, counters: Counters) -> TelemetryListener | None:
+def _listen(port: int, counters: Counters, settings: Settings) -> TelemetryListener | None:
+    log_bytes = settings.queue_bytes // 2 if settings.function_logs else 0
     try:
-        listener = TelemetryListener(port, counters)
+        listener = TelemetryListener(port, counters, log_bytes=log_bytes)
         listener.start()
         return listener
     except OSError as error:

@@ -47,11 +47,14 @@ from hoptrace_collector.settings import Settings
 
 if TYPE_CHECKING:
     from hoptrace_collector.alert.alerts import Alerts
+    from hoptrace_collector.function_logs import FunctionLogs
 
 __all__ = ["Collector"]
 
 # How long SHUTDOWN waits for the Telemetry API to say how a process died, in seconds.
 _WAIT_FOR_CAUSE = 0.1
+# How long SHUTDOWN waits for the last that the function has logged, in seconds.
+_WAIT_FOR_LOGS = 0.3
 # What is left for the signals that follow when one's turn at SHUTDOWN is over, in seconds.
 _LEFT_FOR_THE_REST = 0.4
 _DEADLINE_CHECK = 256
@@ -120,6 +123,7 @@ class Collector:
         self._flush_due = 0.0
         self._alerts = self._make_alerts(settings, counters, clock)
         take_over(cursor, self._completer, self._queues)
+        self._logs = self._make_logs()
 
     # The moments of an environment's life, as `extension.lifecycle` announces them.
 
@@ -179,6 +183,8 @@ class Collector:
         if self._clock() >= self._metrics_due:
             self._export_metrics()
         self._flushers["metrics"].flush(deadline)
+        if self._logs is not None:  # again: Lambda has had a moment to deliver them
+            self._logs.take(self._completer.origin.resource)
         self._flushers["logs"].flush(deadline)
         self._remember()
 
@@ -188,6 +194,8 @@ class Collector:
         if event.reason not in ("timeout", "spindown") and self._telemetry and self._completer.wants_error_type:
             self._telemetry.wait(min(_WAIT_FOR_CAUSE, deadline - self._clock()))
             self._hear()
+        if self._logs is not None:
+            self._hear_the_last(min(deadline, self._clock() + _WAIT_FOR_LOGS))
         self._keep(self._completer.shutdown(event), None)
         self._remember()
         self._deliver(self._clock() + max(0.0, deadline - self._clock()) / 2, last=True)
@@ -234,6 +242,8 @@ class Collector:
                 return
 
     def _complete(self, record: Begin | Followed | SpanEnded | End | InitError, *, seen: bool) -> list[Finished]:
+        if self._logs is not None:
+            self._logs.follow(record)
         if isinstance(record, Begin):
             return self._completer.begin(record, seen=seen)
         if isinstance(record, Followed):
@@ -262,6 +272,14 @@ class Collector:
             if isinstance(event, Report) and event.memory:
                 self._metrics.memory(event.request_id, event.memory)
             self._keep(self._completer.telemetry(event), None)
+        if self._logs is not None:
+            self._logs.take(self._completer.origin.resource)
+
+    def _hear_the_last(self, until: float) -> None:
+        """Wait for what the function has logged before the end; Lambda delivers in the order in which it happened."""
+        while self._telemetry is not None and not self._completer.last_is_told and self._clock() < until:
+            self._telemetry.wait(until - self._clock())
+            self._hear()
 
     def _handed(self, record: Handed, line: Line) -> None:
         """Take a request that was written down before anybody listened for it."""
@@ -321,6 +339,21 @@ class Collector:
             self._remembered = cursor
         except OSError as error:
             self._counters.failed("cursor.json", error)
+
+    def _make_logs(self) -> "FunctionLogs | None":
+        if self._telemetry is None or not self._settings.function_logs:
+            return None
+        # Only for who has set it, as with alerts.
+        from hoptrace_collector.function_logs import FunctionLogs
+
+        return FunctionLogs(
+            self._telemetry.take_lines,
+            self._queues["logs"],
+            self._counters,
+            opened=self._completer.opened,
+            managed=self._settings.managed_instances,
+            now=self._now,
+        )
 
     @staticmethod
     def _make_alerts(settings: Settings, counters: Counters, clock: Callable[[], float]) -> "Alerts | None":

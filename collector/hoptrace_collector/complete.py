@@ -251,6 +251,11 @@ class Completer:
             ids.append(self._invoke.request_id)
         return next((request_id for request_id in ids if request_id not in self._done), "")
 
+    @property
+    def last_is_told(self) -> bool:
+        """Whether the Telemetry API has said how the last event ended, and so all that was logged before it."""
+        return self._last_event is None or self._last_event.request_id in self._done
+
     # Deciding.
 
     def _close(self, begin: Begin, fate: Fate) -> Finished:

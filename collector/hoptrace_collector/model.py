@@ -17,7 +17,9 @@ __all__ = [
     "InitReport",
     "Invocation",
     "Invoke",
+    "Line",
     "Link",
+    "LogRecord",
     "Number",
     "Origin",
     "Record",
@@ -267,6 +269,13 @@ class Report(NamedTuple):
 Telemetry = InitReport | RuntimeDone | Report
 
 
+class Line(NamedTuple):
+    """What the function has logged: a text, or the object of one of Lambda's JSON lines; `time` 0 when unknown."""
+
+    time: int
+    record: str | dict[str, Any]
+
+
 # What leaves.
 
 
@@ -297,6 +306,27 @@ class Invocation(NamedTuple):
         if value is None:
             value = next((v for k, v in self.origin.resource if k == name), "")
         return value if isinstance(value, str) else ""
+
+
+class LogRecord(NamedTuple):
+    """One log record; times in nanoseconds since the epoch, ids as bytes (empty: not known).
+
+    `severity` is OTLP's number, `level` the word that stood there, `logger` its scope's name; `cut` attributes were
+    left out.
+    """
+
+    time: int
+    observed: int
+    severity: int
+    level: str
+    logger: str
+    body: Value
+    attributes: Attributes
+    request_id: str = ""
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    flags: int = 0
+    cut: int = 0
 
 
 class Number(NamedTuple):

@@ -76,6 +76,7 @@ class Settings(NamedTuple):
     python_path: str = ""
     refused: bool = False
     queue_bytes: int = 8 * 1024 * 1024
+    function_logs: bool = False
     alert_bus: str = ""
     eventbridge: Url | None = None
     access_key: str = ""
@@ -140,6 +141,7 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         telemetry_port=get.whole("HOPTRACE_TELEMETRY_PORT", 4319, least=1, most=65_535),
         otlp_port=get.whole("HOPTRACE_OTLP_PORT", 4318, most=65_535),
         python_path=env.get("PYTHONPATH", ""),
+        function_logs=get.function_logs("HOPTRACE_LOGS"),
         queue_bytes=get.whole("HOPTRACE_QUEUE_BYTES", 8 * 1024 * 1024, least=64 * 1024),
         alert_bus=bus,
         eventbridge=_eventbridge(env, get, region) if bus else None,
@@ -205,6 +207,14 @@ class _Getter:
         except ValueError as error:
             self._complaints.append(f"{name} is not an address that can be used: {error}")
             return None
+
+    def function_logs(self, name: str) -> bool:
+        def parse(text: str) -> bool:
+            if text.lower() not in ("otlp", "none"):
+                raise ValueError
+            return text.lower() == "otlp"
+
+        return self._parsed(name, False, parse, "otlp or none")
 
     def complain(self, line: str) -> None:
         self._complaints.append(line)

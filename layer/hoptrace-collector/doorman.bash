@@ -140,7 +140,10 @@ fi
 # Nobody listens on the port yet: Lambda keeps what it cannot deliver and tries again. Nothing essential depends on it.
 schema=2022-12-13
 [[ $kind == lambda-managed-instances ]] && schema=2025-01-29
-request PUT /2022-07-01/telemetry "{\"schemaVersion\":\"$schema\",\"types\":[\"platform\"],\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://sandbox.localdomain:$telemetry_port/\"},\"buffering\":{\"maxItems\":1000,\"maxBytes\":262144,\"timeoutMs\":1000}}"
+types='"platform"' wait=1000
+# What an invocation has said should have come when it is over, so Lambda does not wait for more of it.
+[[ ${HOPTRACE_LOGS,,} =~ ^[[:space:]]*otlp[[:space:]]*$ ]] && types+=',"function"' wait=25
+request PUT /2022-07-01/telemetry "{\"schemaVersion\":\"$schema\",\"types\":[$types],\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://sandbox.localdomain:$telemetry_port/\"},\"buffering\":{\"maxItems\":1000,\"maxBytes\":262144,\"timeoutMs\":$wait}}"
 
 # Only on-demand environments have somebody waiting for their first response.
 [[ $kind == on-demand ]] || become

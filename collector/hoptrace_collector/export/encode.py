@@ -38,20 +38,20 @@ def encode_span(span: Span) -> bytes:
         flags=span.flags & 0xFFFFFFFF,
         name=span.name,
         kind=kind,
-        start_time_unix_nano=_time(span.start),
-        end_time_unix_nano=_time(span.end),
-        attributes=_key_values(span.attributes.items()),
+        start_time_unix_nano=unix_nano(span.start),
+        end_time_unix_nano=unix_nano(span.end),
+        attributes=key_values(span.attributes.items()),
     )
     for event in span.events:
         message.events.add(
-            name=event.name, time_unix_nano=_time(event.time), attributes=_key_values(event.attributes.items())
+            name=event.name, time_unix_nano=unix_nano(event.time), attributes=key_values(event.attributes.items())
         )
     for link in span.links:
         message.links.add(
             trace_id=link.trace_id,
             span_id=link.span_id,
             trace_state=link.trace_state,
-            attributes=_key_values(link.attributes.items()),
+            attributes=key_values(link.attributes.items()),
         )
     if span.status or span.status_message:
         status: Any = span.status
@@ -65,23 +65,23 @@ def encode_traces(groups: Iterable[tuple[Origin, list[bytes]]]) -> bytes:
     by_resource: dict[Any, list[bytes]] = {}
     for origin, spans in groups:
         scope = InstrumentationScope(name=origin.scope[0], version=origin.scope[1]).SerializeToString()
-        scope_spans = _field(_SCOPE_SPANS_SCOPE, scope) + b"".join(_field(_SCOPE_SPANS_SPANS, span) for span in spans)
-        by_resource.setdefault(origin.resource, []).append(_field(_RESOURCE_SPANS_SCOPE_SPANS, scope_spans))
+        scope_spans = field(_SCOPE_SPANS_SCOPE, scope) + b"".join(field(_SCOPE_SPANS_SPANS, span) for span in spans)
+        by_resource.setdefault(origin.resource, []).append(field(_RESOURCE_SPANS_SCOPE_SPANS, scope_spans))
     out = []
     for resource, scopes in by_resource.items():
-        head = _field(_RESOURCE_SPANS_RESOURCE, _resource(resource).SerializeToString())
-        out.append(_field(_REQUEST_RESOURCE_SPANS, head + b"".join(scopes)))
+        head = field(_RESOURCE_SPANS_RESOURCE, resource_message(resource).SerializeToString())
+        out.append(field(_REQUEST_RESOURCE_SPANS, head + b"".join(scopes)))
     return b"".join(out)
 
 
 def encode_foreign(parts: Iterable[bytes]) -> bytes:
     """Return a request of encoded ResourceSpans, ResourceMetrics or ResourceLogs: the field's number is 1 in all."""
-    return b"".join(_field(_REQUEST_RESOURCE_SPANS, part) for part in parts)
+    return b"".join(field(_REQUEST_RESOURCE_SPANS, part) for part in parts)
 
 
 def encode_metrics(resource: tuple[tuple[str, Any], ...], points: Iterable[Number | Histogram]) -> bytes:
     """Return a `ResourceMetrics`; sums and histograms have delta temporality."""
-    resource_metrics = ResourceMetrics(resource=_resource(resource))
+    resource_metrics = ResourceMetrics(resource=resource_message(resource))
     scope_metrics = resource_metrics.scope_metrics.add(scope=InstrumentationScope(name=SCOPE[0], version=SCOPE[1]))
     metrics: dict[str, Any] = {}
     for point in points:
@@ -104,9 +104,9 @@ def _add_number(metric: Any, point: Number) -> None:
         metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
         metric.sum.is_monotonic = True
         data_point = metric.sum.data_points.add()
-        data_point.start_time_unix_nano = _time(point.start)
-    data_point.time_unix_nano = _time(point.end)
-    data_point.attributes.extend(_key_values(point.attributes))
+        data_point.start_time_unix_nano = unix_nano(point.start)
+    data_point.time_unix_nano = unix_nano(point.end)
+    data_point.attributes.extend(key_values(point.attributes))
     if isinstance(point.value, int):
         data_point.as_int = min(point.value, INT64_MAX)
     else:
@@ -116,9 +116,9 @@ def _add_number(metric: Any, point: Number) -> None:
 def _add_histogram(metric: Any, point: Histogram) -> None:
     metric.histogram.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
     metric.histogram.data_points.add(
-        start_time_unix_nano=_time(point.start),
-        time_unix_nano=_time(point.end),
-        attributes=_key_values(point.attributes),
+        start_time_unix_nano=unix_nano(point.start),
+        time_unix_nano=unix_nano(point.end),
+        attributes=key_values(point.attributes),
         count=sum(point.counts),
         sum=point.total,
         min=point.least,
@@ -128,15 +128,15 @@ def _add_histogram(metric: Any, point: Histogram) -> None:
     )
 
 
-def _resource(attributes: tuple[tuple[str, Any], ...]) -> Any:
-    return Resource(attributes=_key_values(attributes))
+def resource_message(attributes: tuple[tuple[str, Any], ...]) -> Any:
+    return Resource(attributes=key_values(attributes))
 
 
-def _key_values(attributes: Iterable[tuple[str, Any]]) -> list[Any]:
-    return [KeyValue(key=key, value=_any_value(value)) for key, value in attributes]
+def key_values(attributes: Iterable[tuple[str, Any]]) -> list[Any]:
+    return [KeyValue(key=key, value=any_value(value)) for key, value in attributes]
 
 
-def _any_value(value: Any) -> Any:
+def any_value(value: Any) -> Any:
     if isinstance(value, str):
         return AnyValue(string_value=value)
     if isinstance(value, bool):
@@ -148,18 +148,18 @@ def _any_value(value: Any) -> Any:
     out = AnyValue()
     if isinstance(value, dict):
         out.kvlist_value.SetInParent()
-        out.kvlist_value.values.extend(_key_values(value.items()))
+        out.kvlist_value.values.extend(key_values(value.items()))
     else:
         out.array_value.SetInParent()
-        out.array_value.values.extend(_any_value(item) for item in value)
+        out.array_value.values.extend(any_value(item) for item in value)
     return out
 
 
-def _time(nanoseconds: int) -> int:
+def unix_nano(nanoseconds: int) -> int:
     return min(max(nanoseconds, 0), UINT64_MAX)
 
 
-def _field(number: int, data: bytes) -> bytes:
+def field(number: int, data: bytes) -> bytes:
     """Return a length-delimited field: tag (wire type 2), length as a varint, the bytes."""
     length, size = bytearray(), len(data)
     while size > 0x7F:

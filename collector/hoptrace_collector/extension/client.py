@@ -47,6 +47,7 @@ class Client:
     def __init__(self, settings: Settings, extension_id: str = "", *, now: Callable[[], int] = time.time_ns) -> None:
         self._api = parse_url(f"http://{settings.runtime_api}/")
         self._managed = settings.managed_instances
+        self._logs = settings.function_logs
         self._now = now
         self.extension_id = extension_id
 
@@ -66,13 +67,16 @@ class Client:
     def subscribe(self, port: int) -> None:
         """Ask for platform telemetry to be posted to `port`; raises ExtensionsApiError when there is none.
 
+        The function's logs too where they are shipped, and then without waiting for more: what an invocation has
+        said should be here when it is over. Never those of extensions, of which this is one.
+
         An answer of 202 means that this Lambda has no Telemetry API.
         """
         body = {
             "schemaVersion": "2025-01-29" if self._managed else "2022-12-13",
-            "types": ["platform"],
+            "types": ["platform", "function"] if self._logs else ["platform"],
             "destination": {"protocol": "HTTP", "URI": f"http://sandbox.localdomain:{port}/telemetry"},
-            "buffering": {"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 1000},
+            "buffering": {"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 25 if self._logs else 1000},
         }
         headers = [*self._identity(), ("content-type", "application/json")]
         url = self._api._replace(target="/2022-07-01/telemetry")

@@ -12,8 +12,8 @@ import time
 from collections import deque
 from typing import Any
 
-from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import InitReport, Report, RuntimeDone, Telemetry, text
+from hoptrace_collector.counters import DROPPED, Counters
+from hoptrace_collector.model import InitReport, Line, Report, RuntimeDone, Telemetry, text
 from hoptrace_collector.transport import read_message
 
 __all__ = ["TelemetryListener", "parse_batch", "parse_event"]
@@ -27,9 +27,15 @@ _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 class TelemetryListener:
     """Receives batches on `port` of every interface, as Lambda reaches an extension by the sandbox's name."""
 
-    def __init__(self, port: int, counters: Counters, host: str = "0.0.0.0") -> None:
-        """Bind and listen; raises OSError when the port is taken."""
+    def __init__(self, port: int, counters: Counters, host: str = "0.0.0.0", *, log_bytes: int = 0) -> None:
+        """Bind and listen; raises OSError when the port is taken.
+
+        `log_bytes`: how much of the function's logs may wait here, 0 where nobody wants them.
+        """
         self._counters = counters
+        self._log_bytes = log_bytes
+        self._lines: deque[tuple[int, list[Line]]] = deque()
+        self._lines_size = 0
         self._events: deque[Telemetry] = deque(maxlen=_MOST_EVENTS)
         self._arrived = threading.Condition()
         self._socket = socket.create_server((host, port), backlog=64)
@@ -46,6 +52,12 @@ class TelemetryListener:
             events = list(self._events)
             self._events.clear()
         return events
+
+    def take_lines(self) -> list[Line]:
+        """Return what the function has logged since the last call."""
+        with self._arrived:
+            waiting, self._lines, self._lines_size = self._lines, deque(), 0
+        return [line for _, lines in waiting for line in lines]
 
     def wait(self, seconds: float) -> None:
         """Wait until something has come, at most `seconds`."""
@@ -94,16 +106,36 @@ class TelemetryListener:
             self._keep(body)
 
     def _keep(self, body: bytes) -> None:
-        events, unreadable = parse_batch(body)
+        batch, unreadable = _items(body)
         if unreadable:
             self._counters.add("telemetry_skipped", "malformed", unreadable)
+        events = _events(batch)
+        lines = _lines(batch) if self._log_bytes else []
+        if self._log_bytes and (lost := _lost(batch)):
+            self._counters.add("logs_" + DROPPED, "lambda", lost)
         with self._arrived:
             self._events.extend(events)
+            if lines:
+                self._keep_lines(len(body), lines)
             self._arrived.notify_all()
+
+    def _keep_lines(self, size: int, lines: list[Line]) -> None:
+        """Keep a batch's lines; the oldest batches make room for it."""
+        self._lines.append((size, lines))
+        self._lines_size += size
+        while self._lines_size > self._log_bytes:
+            oldest, gone = self._lines.popleft()
+            self._lines_size -= oldest
+            self._counters.add("logs_" + DROPPED, "queue_full", len(gone))
 
 
 def parse_batch(body: bytes) -> tuple[list[Telemetry], int]:
     """Return the events of a posted batch that matter here, and how many pieces were unreadable. Never raises."""
+    batch, unreadable = _items(body)
+    return _events(batch), unreadable
+
+
+def _items(body: bytes) -> tuple[list[dict[str, Any]], int]:
     try:
         batch = json.loads(body)
     except (ValueError, RecursionError):
@@ -111,8 +143,23 @@ def parse_batch(body: bytes) -> tuple[list[Telemetry], int]:
     if not isinstance(batch, list):
         return [], 1
     readable = [item for item in batch if isinstance(item, dict)]
-    events = [event for event in map(parse_event, readable) if event is not None]
-    return events, len(batch) - len(readable)
+    return readable, len(batch) - len(readable)
+
+
+def _events(batch: list[dict[str, Any]]) -> list[Telemetry]:
+    return [event for event in map(parse_event, batch) if event is not None]
+
+
+def _lines(batch: list[dict[str, Any]]) -> list[Line]:
+    """Return what the function has logged; what extensions say is not asked for, and not taken should it come."""
+    said = [(item.get("time"), item.get("record")) for item in batch if item.get("type") == "function"]
+    return [Line(nanoseconds(time), record) for time, record in said if isinstance(record, str | dict)]
+
+
+def _lost(batch: list[dict[str, Any]]) -> int:
+    """Return how many log events Lambda says it has dropped because they were taken too slowly."""
+    told = [item.get("record") for item in batch if item.get("type") == "platform.logsDropped"]
+    return int(sum(_number(record.get("droppedRecords")) for record in told if isinstance(record, dict)))
 
 
 def parse_event(item: dict[str, Any]) -> Telemetry | None:
