@@ -33,7 +33,9 @@ NOTED = 10
 can say in which record a function was killed. SQS delivers ten at most by default; in larger batches the notes would
 cost more than what they tell."""
 
-_making = threading.Lock()
+# Both locks are re-entrant: whatever is allocated under one may start the garbage collector, which may drop a loop that
+# lies in a cycle, in this very thread.
+_making = threading.RLock()
 
 
 class Work:
@@ -78,7 +80,7 @@ class Batch:
         if len(members) != len(lineage.arrival.records):
             members = []
         self._lineage = lineage
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._members = members  # held, since what is gone may share its identity with what comes
         self._noted = len(lineage.records) <= NOTED
         self._own = not lineage.records
@@ -146,12 +148,14 @@ class Batch:
 
     def raised(self, error: BaseException) -> bool:
         """The handler raised: mark what was in work. Whether anything was followed at all."""
-        if not any(work.begun for work in self._works.values()):
+        with self._lock:  # a thread may still be at it
+            works = list(self._works.values())
+        if not any(work.begun for work in works):
             return False
         from .raised import Traceback
 
         traceback = Traceback(error)
-        for work in self._works.values():
+        for work in works:
             if any(map(traceback.passed, work.loops.values())) or any(map(traceback.dropped, work.dropped)):
                 work.mark(error)
         if self._lineage.arrival.partial_failures:
@@ -165,6 +169,7 @@ class Batch:
         """The invocation is over: give the spans their true times."""
         with self._lock:  # a thread may still be at it
             works = dict(self._works)
+        self._let_go()
         if not any(work.begun for work in works.values()):
             return
         for index, (_, span) in enumerate(self._lineage.records):
@@ -176,6 +181,11 @@ class Batch:
                 span.set_attribute(PROCESSED, False)
                 span.start = now
                 span.end(now)
+
+    def _let_go(self) -> None:
+        """Give up the user's event and the way back from the lineage: in a cycle both would wait for the collector."""
+        self._lineage.event = self._lineage.batch = None
+        self._by_identity, self._members = {}, []
 
 
 def find(record: Any) -> tuple[Batch, Work] | None:
