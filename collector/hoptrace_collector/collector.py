@@ -53,8 +53,8 @@ __all__ = ["Collector"]
 
 # How long SHUTDOWN waits for the Telemetry API to say how a process died, in seconds.
 _WAIT_FOR_CAUSE = 0.1
-# How long SHUTDOWN waits for the last that the function has logged, in seconds.
-_WAIT_FOR_LOGS = 0.3
+# The share of SHUTDOWN's time that it waits at most for the last that the function has logged.
+_WAIT_FOR_LOGS = 0.5
 # What is left for the signals that follow when one's turn at SHUTDOWN is over, in seconds.
 _LEFT_FOR_THE_REST = 0.4
 _DEADLINE_CHECK = 256
@@ -195,7 +195,7 @@ class Collector:
             self._telemetry.wait(min(_WAIT_FOR_CAUSE, deadline - self._clock()))
             self._hear()
         if self._logs is not None:
-            self._hear_the_last(min(deadline, self._clock() + _WAIT_FOR_LOGS))
+            self._hear_the_last(self._clock() + (deadline - self._clock()) * _WAIT_FOR_LOGS)
         self._keep(self._completer.shutdown(event), None)
         self._remember()
         self._deliver(self._clock() + max(0.0, deadline - self._clock()) / 2, last=True)

@@ -101,6 +101,8 @@ def _structured(record: dict[str, Any], observed: int) -> LogRecord:
         if (body := clean(rest.get(name))) is not None:
             del rest[name]
             break
+    if body is None and isinstance(failure := rest.get("errorMessage"), str):
+        body = text(failure)  # what the runtime client says of an error that the handler raised
     if body is None:  # no message: the object is what there is to say
         body, rest = attributes(rest), {}
     found = {_EXCEPTIONS.get(name, name): _joined(name, value) for name, value in attributes(rest).items()}

@@ -34,7 +34,7 @@ class TelemetryListener:
         """
         self._counters = counters
         self._log_bytes = log_bytes
-        self._lines: deque[tuple[int, list[Line]]] = deque()
+        self._lines: deque[tuple[int, Line]] = deque()
         self._lines_size = 0
         self._events: deque[Telemetry] = deque(maxlen=_MOST_EVENTS)
         self._arrived = threading.Condition()
@@ -57,7 +57,7 @@ class TelemetryListener:
         """Return what the function has logged since the last call."""
         with self._arrived:
             waiting, self._lines, self._lines_size = self._lines, deque(), 0
-        return [line for _, lines in waiting for line in lines]
+        return [line for _, line in waiting]
 
     def wait(self, seconds: float) -> None:
         """Wait until something has come, at most `seconds`."""
@@ -120,13 +120,16 @@ class TelemetryListener:
             self._arrived.notify_all()
 
     def _keep_lines(self, size: int, lines: list[Line]) -> None:
-        """Keep a batch's lines; the oldest batches make room for it."""
-        self._lines.append((size, lines))
-        self._lines_size += size
+        """Keep the lines of a batch of `size` bytes; the oldest make room."""
+        each = size // len(lines) + 1
+        self._lines.extend((each, line) for line in lines)
+        self._lines_size += each * len(lines)
+        gone = 0
         while self._lines_size > self._log_bytes:
-            oldest, gone = self._lines.popleft()
-            self._lines_size -= oldest
-            self._counters.add("logs_" + DROPPED, "queue_full", len(gone))
+            self._lines_size -= self._lines.popleft()[0]
+            gone += 1
+        if gone:
+            self._counters.add("logs_" + DROPPED, "queue_full", gone)
 
 
 def parse_batch(body: bytes) -> tuple[list[Telemetry], int]:
