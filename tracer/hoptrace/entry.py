@@ -14,7 +14,7 @@ import time
 from . import bootstrap, encode
 from .guard import guard
 from .handler import Invocations
-from .send import Bell, Outbox
+from .send import Bell, Outbox, use
 from .settings import OUR_HANDLER, Settings, collector_here, in_lambda, is_the_handler, named_handler, settings
 from .spans import Span, on_end
 from .spans.exceptions import exception_attributes, told
@@ -160,6 +160,7 @@ def session() -> Session | None:
         made = Session(knobs)
         _session = made
         on_end(made.emit)
+        use(made.outbox)
     if knobs.redact:
         with guard("entry.capture"):
             from . import capture

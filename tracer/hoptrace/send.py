@@ -198,6 +198,20 @@ class Outbox:
         self._file.close()
 
 
+_outbox: Outbox | None = None
+
+
+def use(outbox: Outbox | None) -> None:
+    """Name the outbox of this process."""
+    global _outbox
+    _outbox = outbox
+
+
+def append(line: bytes) -> bool:
+    """Write one record to the outbox of this process; whether it is in the kernel's hands."""
+    return _outbox is not None and _outbox.write(line)
+
+
 class Bell:
     """The writing end of the pipe that wakes the collector; held open for the life of this process.
 

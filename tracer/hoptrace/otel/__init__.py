@@ -8,7 +8,10 @@ imports one. Then, by the module that it imports:
 - `opentelemetry.trace`: we stand behind the API's default provider (`provider`), and a span that it hands out is a view
   of a record of ours (`span`). `set_tracer_provider` is never called: it works once, and is the user's.
 - a `TracerProvider` that the user sets: what ends there is handed to the collector as well (`sdk`).
-- `opentelemetry.metrics`, `opentelemetry._logs`: what was measured is flushed when an invocation is over (`flush`).
+- `opentelemetry.metrics`: we stand behind the API's default instruments (`meters`), and what was measured (`points`) is
+  written when an invocation is over.
+- `opentelemetry._logs`: we stand behind its default loggers (`loggers`), and a record is written when it is emitted.
+  Providers that the user sets for either are flushed when an invocation is over (`flush`).
 
 `patch` and `unpatch` are what the watch over imports calls.
 """
@@ -21,8 +24,8 @@ _ROOMS = {
     "opentelemetry.context": "runtime",
     "opentelemetry.trace": "provider",
     "opentelemetry.instrumentation.aws_lambda": "sdk",
-    "opentelemetry.metrics": "flush",
-    "opentelemetry._logs": "flush",
+    "opentelemetry.metrics": "meters",
+    "opentelemetry._logs": "loggers",
 }
 
 

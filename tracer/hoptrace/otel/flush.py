@@ -19,11 +19,8 @@ def patch(module: Any) -> None:
     """The API of metrics or logs has been imported: attend to whichever provider will be set there."""
     home, name = _PROVIDERS[module.__name__]
 
-    def flush(milliseconds: int) -> None:
-        provider = getattr(sys.modules.get(home), name, None)
-        force_flush = getattr(provider, "force_flush", None)
-        if force_flush is not None:
-            force_flush(milliseconds)
+    def flush() -> Any:
+        return getattr(getattr(sys.modules.get(home), name, None), "force_flush", None)
 
     watcher().flush_by(module, flush)
 

@@ -24,16 +24,21 @@ class Watcher(Observer):
 
     def __init__(self) -> None:
         self._processors: tuple[Any, ...] = ()
-        self._flushes: dict[int, Callable[[int], Any]] = {}
+        self._flushes: dict[int, Callable[[], Callable[[int], Any] | None]] = {}
+        self._collects: dict[int, Callable[[], None]] = {}
         self._flushing: Thread | None = None
 
     def add(self, processor: Any) -> None:
         """Show every span to this processor from now on."""
         self._processors = (*self._processors, processor)
 
-    def flush_by(self, owner: object, flush: Callable[[int], Any]) -> None:
-        """Call `flush(milliseconds)` after each invocation, once for this owner."""
+    def flush_by(self, owner: object, flush: Callable[[], Callable[[int], Any] | None]) -> None:
+        """After each invocation call what `flush()` gives, if anything, with milliseconds; once for this owner."""
         self._flushes[id(owner)] = flush
+
+    def collect_by(self, owner: object, collect: Callable[[], None]) -> None:
+        """Call `collect()`, which waits for nobody, after each invocation; once for this owner."""
+        self._collects[id(owner)] = collect
 
     def started(self, span: Span) -> None:
         """A span has begun."""
@@ -69,20 +74,21 @@ class Watcher(Observer):
         In a thread, because not every exporter keeps to the time that it is given; one that has not come back goes on
         when the environment does, and is not asked a second time meanwhile.
         """
-        if not (self._processors or self._flushes) or (self._flushing is not None and self._flushing.is_alive()):
+        for collect in self._collects.values():
+            with guard("otel.collect"):
+                collect()
+        if self._flushing is not None and self._flushing.is_alive():
+            return
+        flushes = [processor.force_flush for processor in self._processors]
+        flushes += [flush for find in self._flushes.values() if (flush := find()) is not None]
+        if not flushes:
             return
         left = _PATIENCE_MS if not deadline else min(_PATIENCE_MS, deadline - time_ns() // 1_000_000 - _MARGIN_MS)
         if left <= 0:
             return
-        self._flushing = Thread(target=self._flush, args=(left,), name="hoptrace-flush", daemon=True)
+        self._flushing = Thread(target=_flush, args=(flushes, left), name="hoptrace-flush", daemon=True)
         self._flushing.start()
         self._flushing.join(left / 1000)
-
-    def _flush(self, milliseconds: int) -> None:
-        flushes = [*(processor.force_flush for processor in self._processors), *self._flushes.values()]
-        for flush in flushes:
-            with guard("otel.flush"):
-                flush(milliseconds)
 
     def force_flush(self, milliseconds: int) -> bool:
         """Have the processors send what they hold; whether all did."""
@@ -93,6 +99,12 @@ class Watcher(Observer):
         processors, self._processors = self._processors, ()
         for processor in processors:
             processor.shutdown()
+
+
+def _flush(flushes: list[Callable[[int], Any]], milliseconds: int) -> None:
+    for flush in flushes:
+        with guard("otel.flush"):
+            flush(milliseconds)
 
 
 _watcher: Watcher | None = None
