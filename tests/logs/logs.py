@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs
 
 from tests.collector.support import Backend, unpacked
 
@@ -65,3 +66,8 @@ def logs_of(backend: Backend) -> list[Got]:
     """Everything that has come to `/v1/logs`."""
     posted = [each for each in backend.requests if each.path == "/v1/logs"]
     return [record for each in posted for record in parsed(unpacked(each))]
+
+
+def field_of(piece: bytes) -> bytes:
+    """A request of this one ResourceLogs."""
+    return ExportLogsServiceRequest(resource_logs=[ResourceLogs.FromString(piece)]).SerializeToString()
