@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from hoptrace.pointers import derive
 from hoptrace.spans.context import format_traceparent, parse_traceparent, parse_xray
 
 LAMBDAS = "Root=1-00000001-000000000000000000000001;Sampled=0;Lineage=1:e547cb94:0"
@@ -298,3 +299,20 @@ def test_a_presigned_url_is_no_call_and_carries_nothing(in_lambda, wire):
     assert in_lambda.spans == []
     for text in (url, s3, json.dumps(post)):
         assert "trace" not in text.lower()
+
+
+@pytest.mark.parametrize("structure", [None, "json"])
+def test_who_publishes_a_text_for_each_protocol_points_at_it_too_since_its_attributes_are_not_sent(
+    structure, client, recorded
+):
+    sns = client("sns")
+    topic = sns.create_topic(Name=f"t-{uuid.uuid4()}")["TopicArn"]
+    entry = {"Message": json.dumps({"default": "x"})}
+    if structure:
+        entry["MessageStructure"] = structure
+    one = sns.publish(TopicArn=topic, **entry)["MessageId"]
+    both = sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=[{"Id": "1", **entry}])["Successful"]
+    spans = [span for span in recorded.spans if span.name.startswith("send")]
+    for span, number in zip(spans, (one, both[0]["MessageId"]), strict=True):
+        meeting = derive(("aws.sns", number))
+        assert [link.context.span_id for link in span.links] == ([meeting.span_id] if structure else [])

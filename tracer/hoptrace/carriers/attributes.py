@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # SQS quotas: 10 message attributes. SNS delivers raw to SQS and counts the same 10, but discards a message that has
 # more (SNS guide, "message attributes").
 MOST_ATTRIBUTES = 10
+# A queue or a topic may take less than the service does (`MaximumMessageSize`), which a call does not tell. Who sets it
+# takes a round number: what queues took at first, 64 KiB, or a multiple, such as the 256 KiB that they took for years.
+_LIMITS = 65_536
 # More than any of our values, and what Datadog's object takes.
 _LONGEST_BINARY = 8_192
 
@@ -36,6 +39,11 @@ def with_context(entry: "Entry", context: SpanContext, size: int, room: int) -> 
         if len(attributes) + len(ours) <= MOST_ATTRIBUTES and size + attribute_bytes(ours) <= room:
             return {**entry, "MessageAttributes": {**attributes, **ours}}
     return entry
+
+
+def round_limit(size: int) -> int:
+    """Return the lowest limit that somebody may have set and that a message of `size` bytes just keeps to."""
+    return -(-max(size, 1) // _LIMITS) * _LIMITS
 
 
 def attributes_of(entry: "Entry") -> "dict[str, Any] | None":

@@ -3,7 +3,9 @@
 Calls: SQS SendMessage, SendMessageBatch.
 Written: String attributes beside the user's.
 Read: String and Binary attributes; `AWSTraceHeader` when it says `Sampled=1`, else only its trace id.
-Limits: 10 attributes; 1 MiB for body and attributes (name, type and value), for a batch all its entries together.
+Limits: 10 attributes; 1 MiB for body and attributes (name, type and value), for a batch all its entries together. No
+    message is made to exceed the multiple of 64 KiB that it keeps to, such as 256 KiB, since a queue may take less than
+    the service does (`MaximumMessageSize`).
 Without room: first without `baggage`, then without `tracestate`, then the system attribute `AWSTraceHeader`, which
     counts in neither and keeps every field of Lambda's own but Root, Parent and Sampled.
 Default: on.
@@ -14,6 +16,7 @@ from hoptrace.carriers.attributes import (
     attributes_of,
     bytes_of,
     inject_each,
+    round_limit,
     text_of_binary,
     with_context,
 )
@@ -44,7 +47,8 @@ def inject_entry(
     attributes = attributes_of(entry)
     if attributes is None or has_context(attributes):
         return entry
-    written = with_context(entry, context, _size(entry), room)
+    size = _size(entry)
+    written = with_context(entry, context, size, min(room, round_limit(size)))
     if written is not entry or not aws_headers():
         return written
     system = entry.get("MessageSystemAttributes")
