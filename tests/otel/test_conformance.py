@@ -10,6 +10,7 @@ import sys
 import tarfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,9 @@ def _source(suite: str) -> Path:
         command += ["--no-binary", ":all:", "--no-build-isolation", "--dest", str(folder), requirement]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         with tarfile.open(f"{target}.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
+            # Python 3.11.4 and later want to be told how careful to be; those before have no such argument.
+            careful: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(folder, **careful)
     return target
 
 
