@@ -11,17 +11,31 @@ _CLOSER = {"{": "}", "[": "]"}
 
 
 def document(text: str, *, cut: bool) -> tuple[object, bool] | None:
-    """The object or array that a text spells, and whether it is all of it; `None` when it spells none.
+    """The object, array or text that a text spells, and whether it is all of it; `None` when it spells none.
 
     Args:
         cut: that more of the text was not looked at: what is whole up to there is the answer.
     """
-    if text[:64].lstrip()[:1] not in ("{", "["):
+    first = text[:64].lstrip()[:1]
+    if first == '"':
+        return _literal(text, cut=cut)
+    if first not in ("{", "["):
         return None
     try:
         return json.loads(_whole(text) if cut else text), not cut
     except (ValueError, RecursionError):
         return None
+
+
+def _literal(text: str, *, cut: bool) -> tuple[object, bool] | None:
+    """The text within a text of JSON; of one that was cut, up to its last whole character."""
+    for left_out in range(12 if cut else 1):
+        try:
+            found = json.loads(text[: len(text) - left_out] + '"' if cut else text)
+        except (ValueError, RecursionError):
+            continue
+        return (found, not cut) if isinstance(found, str) else None
+    return None
 
 
 def _whole(text: str) -> str:

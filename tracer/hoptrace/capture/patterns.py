@@ -21,7 +21,7 @@ _VALUE = re.compile(
     r"|(?P<quote>\\+[\"'])[\s\S]*?(?:(?<!\\)(?P=quote)|\Z)|[\[{][\s\S]*|[^\s,;&\"'<>]+)",
     re.IGNORECASE,
 )
-_LINE = re.compile(r"[\"'\\]{0,3}\s{0,4}[:=]\s{0,4}(?![\"'\\\[{])([^\r\n\"']+)")
+_LINE = re.compile(r"[\"'\\]{0,3}\s{0,4}[:=]\s{0,4}(?![\s\"'\\\[{])([^\r\n\"']+)")
 _TAG = re.compile(r"[^<>]{0,200}>([^<]+)")
 _FIELD = re.compile(r"[^\"\r\n]{0,80}\"[\s\S]{0,400}?\r?\n\r?\n([\s\S]+?)(?=\r?\n--|\Z)")
 _HEADERS = ("authorization", "cookie")
@@ -100,7 +100,7 @@ class Assignments:
     def __init__(self, words: tuple[str, ...], kept: Callable[[str], bool]) -> None:
         self._kept = kept
         names = [(word, r"[-_.\s]?".join(map(re.escape, word.split(" ")))) for word in words]
-        names.extend((name, rf"(?<![a-z0-9]){name}(?![a-z0-9])") for name in WHOLE_NAMES)
+        names.extend((name, rf"(?:(?<![a-z0-9])|(?<=%[0-9a-f][0-9a-f])){name}(?![a-z0-9])") for name in WHOLE_NAMES)
         # An ARN has the word too, as one of AWS's own.
         rules = {"secret": r"(?<!\d:)secret(?!smanager)"}
         self._words = [
@@ -113,13 +113,19 @@ class Assignments:
         found: list[Piece] = []
         form = 'name="' in lowered
         for needle, rule, header in self._words:
-            at = lowered.find(needle)
+            at, end, within = lowered.find(needle), 0, 0
             while at >= 0:
+                # A name within a value: that one's quote may be the end of what was never closed, and so on.
+                within += at < end
+                if within > _MOST_WITHIN:
+                    found.append((at, len(text)))
+                    break
                 word = rule.match(text, at)
                 value = None if word is None else self._value(text, at, word.end(), header, form)
                 if value is not None:
+                    end = value.end(1)
                     found.append(_inner(text, *value.span(1)))
-                at = lowered.find(needle, at + 1 if value is None else value.end(1))
+                at = lowered.find(needle, at + len(needle))
         return found
 
     def _value(self, text: str, at: int, end: int, header: bool, form: bool) -> re.Match[str] | None:
@@ -139,6 +145,7 @@ class Assignments:
         return (_LINE.match(text, end) if header else None) or _VALUE.match(text, end)
 
 
+_MOST_WITHIN = 64
 _NAME_BEFORE = re.compile(r"[\w-]{1,40}\Z")
 _NAME_AFTER = re.compile(r"[\w-]{1,40}")
 

@@ -22,6 +22,7 @@ MARGIN = 512
 _ELLIPSIS = "…"
 _NAMING = frozenset(("name", "key", "id", "field", "header", "attributename", "parameterkey", "parametername"))
 _LONGEST_NAME = 256
+_LONGEST_INT = 1024  # bits: what is longer takes quadratic time to spell
 _OPAQUE = 128  # characters from which base64 that is no text is told by its length
 _type_name = type.__dict__["__name__"].__get__
 
@@ -80,8 +81,11 @@ class Writer:
         if value is None or kind is bool:
             self._bare({None: "null", True: "true", False: "false"}[value])
         elif issubclass(kind, int):
-            digits = int.__repr__(value) if int.bit_length(value) < 1024 else "<int>"
-            self._secret() if self._rules.number(digits.lstrip("-")) else self._bare(digits)
+            if int.bit_length(value) >= _LONGEST_INT:
+                self._quoted("<int>")
+            else:
+                digits = int.__repr__(value)
+                self._secret() if self._rules.number(digits.lstrip("-")) else self._bare(digits)
         elif issubclass(kind, float):
             text = float.__repr__(value)
             if text.lstrip("-")[0].isalpha():
@@ -231,7 +235,10 @@ class Writer:
         if found is None:
             return None
         inner = Writer(self._rules, max(2, self._room), max(0, self._depth - depth), self._count, work=self._work)
-        inner._value(found[0], 0, where, wide=wide)
+        if isinstance(found[0], str):
+            inner._quoted(inner._without_secrets(found[0], len(found[0]), 1, where, cut=cut, wide=wide))
+        else:
+            inner._value(found[0], 0, where, wide=wide)
         self._work = inner._work
         self.redacted = self.redacted or inner.redacted
         self.truncated = self.truncated or inner.truncated or not found[1]
