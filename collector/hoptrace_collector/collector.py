@@ -28,6 +28,8 @@ from hoptrace_collector.model import (
     InitError,
     InitReport,
     Invoke,
+    LogRecord,
+    Measured,
     Origin,
     Report,
     Shutdown,
@@ -48,6 +50,7 @@ from hoptrace_collector.settings import Settings
 if TYPE_CHECKING:
     from hoptrace_collector.alert.alerts import Alerts
     from hoptrace_collector.function_logs import FunctionLogs
+    from hoptrace_collector.measures import Measures
 
 __all__ = ["Collector"]
 
@@ -124,6 +127,7 @@ class Collector:
         self._alerts = self._make_alerts(settings, counters, clock)
         take_over(cursor, self._completer, self._queues)
         self._logs = self._make_logs()
+        self._measures: Measures | None = None
 
     # The moments of an environment's life, as `extension.lifecycle` announces them.
 
@@ -178,6 +182,7 @@ class Collector:
             return
         self._flush_due = self._clock() + self._settings.flush_interval
         deadline = min(deadline, self._clock() + self._settings.flush_timeout)
+        self._queue_own_signals()
         self._deliver(deadline)
         self._flushers["traces"].flush(deadline)
         if self._clock() >= self._metrics_due:
@@ -197,6 +202,7 @@ class Collector:
         if self._logs is not None:
             self._hear_the_last(self._clock() + (deadline - self._clock()) * _WAIT_FOR_LOGS)
         self._keep(self._completer.shutdown(event), None)
+        self._queue_own_signals()
         self._remember()
         self._deliver(self._clock() + max(0.0, deadline - self._clock()) / 2, last=True)
         for signal in ("traces", "logs"):
@@ -236,6 +242,9 @@ class Collector:
                     self._counters.add(DROPPED, f"tracer_{record.reason}", record.records)
             elif isinstance(record, Handed):
                 self._handed(record, line)
+            elif isinstance(record, Measured | LogRecord):
+                if not line.seen:
+                    self._own_signals().take(record)
             else:
                 self._keep(self._complete(record, seen=line.seen), line.mark)
             if count % _DEADLINE_CHECK == 0 and self._clock() >= deadline:
@@ -339,6 +348,21 @@ class Collector:
             self._remembered = cursor
         except OSError as error:
             self._counters.failed("cursor.json", error)
+
+    def _own_signals(self) -> "Measures":
+        if self._measures is None:
+            # Only for who uses them.
+            from hoptrace_collector.measures import Measures
+
+            self._measures = Measures(
+                self._queues["metrics"], self._queues["logs"], self._counters, lambda: self._completer.origin.resource
+            )
+        return self._measures
+
+    def _queue_own_signals(self) -> None:
+        """Queue what was measured and logged since the last flush, before anything is remembered as read."""
+        if self._measures is not None:
+            self._measures.queue()
 
     def _make_logs(self) -> "FunctionLogs | None":
         if self._telemetry is None or not self._settings.function_logs:

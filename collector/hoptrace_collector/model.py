@@ -20,6 +20,7 @@ __all__ = [
     "Line",
     "Link",
     "LogRecord",
+    "Measured",
     "Number",
     "Origin",
     "Record",
@@ -214,9 +215,6 @@ class Handed(NamedTuple):
     body: bytes
 
 
-Record = Begin | Followed | SpanEnded | End | InitError | Dropped | Handed
-
-
 # What Lambda tells.
 
 
@@ -311,8 +309,8 @@ class Invocation(NamedTuple):
 class LogRecord(NamedTuple):
     """One log record; times in nanoseconds since the epoch, ids as bytes (empty: not known).
 
-    `severity` is OTLP's number, `level` the word that stood there, `logger` its scope's name; `cut` attributes were
-    left out.
+    `severity` is OTLP's number, `level` the word that stood there, `logger` and `version` its scope's; `cut` attributes
+    were left out; `event` is the name of an event.
     """
 
     time: int
@@ -320,26 +318,33 @@ class LogRecord(NamedTuple):
     severity: int
     level: str
     logger: str
-    body: Value
+    body: Value | None
     attributes: Attributes
     request_id: str = ""
     trace_id: bytes = b""
     span_id: bytes = b""
     flags: int = 0
     cut: int = 0
+    version: str = ""
+    event: str = ""
 
 
 class Number(NamedTuple):
-    """A sum over (`start`, `end`], or with `kind` "gauge" a value at `end`; times in nanoseconds."""
+    """A sum over (`start`, `end`], or with `kind` "gauge" a value at `end`; times in nanoseconds.
+
+    A `cumulative` sum is that since `start`, whatever was told of it before.
+    """
 
     kind: str
     name: str
     unit: str
     description: str
-    attributes: tuple[tuple[str, str], ...]
+    attributes: tuple[tuple[str, Any], ...]
     value: int | float
     start: int
     end: int
+    monotonic: bool = True
+    cumulative: bool = False
 
 
 class Histogram(NamedTuple):
@@ -348,7 +353,7 @@ class Histogram(NamedTuple):
     name: str
     unit: str
     description: str
-    attributes: tuple[tuple[str, str], ...]
+    attributes: tuple[tuple[str, Any], ...]
     bounds: tuple[float, ...]
     counts: list[int]
     total: float
@@ -356,6 +361,19 @@ class Histogram(NamedTuple):
     most: float
     start: int
     end: int
+
+
+class Measured(NamedTuple):
+    """What the function's instruments have measured, each point with the scope of its instrument.
+
+    `unfit` points could not be read.
+    """
+
+    points: list[tuple[tuple[str, str], Number | Histogram]]
+    unfit: int
+
+
+Record = Begin | Followed | SpanEnded | End | InitError | Dropped | Handed | Measured | LogRecord
 
 
 # Making strangers' values fit.

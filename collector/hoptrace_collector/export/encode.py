@@ -27,6 +27,10 @@ _SCOPE_SPANS_SCOPE = 1
 _SCOPE_SPANS_SPANS = 2
 
 
+_DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+_CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+
+
 def encode_span(span: Span) -> bytes:
     """Return one `opentelemetry.proto.trace.v1.Span`."""
     kind: Any = span.kind
@@ -79,15 +83,19 @@ def encode_foreign(parts: Iterable[bytes]) -> bytes:
     return b"".join(field(_REQUEST_RESOURCE_SPANS, part) for part in parts)
 
 
-def encode_metrics(resource: tuple[tuple[str, Any], ...], points: Iterable[Number | Histogram]) -> bytes:
-    """Return a `ResourceMetrics`; sums and histograms have delta temporality."""
+def encode_metrics(
+    resource: tuple[tuple[str, Any], ...], points: Iterable[Number | Histogram], scope: tuple[str, str] = SCOPE
+) -> bytes:
+    """Return a `ResourceMetrics`; sums have delta temporality unless they say otherwise, and histograms have."""
     resource_metrics = ResourceMetrics(resource=resource_message(resource))
-    scope_metrics = resource_metrics.scope_metrics.add(scope=InstrumentationScope(name=SCOPE[0], version=SCOPE[1]))
-    metrics: dict[str, Any] = {}
+    scope_metrics = resource_metrics.scope_metrics.add(scope=InstrumentationScope(name=scope[0], version=scope[1]))
+    metrics: dict[Any, Any] = {}
     for point in points:
-        metric = metrics.get(point.name)
+        kind = "histogram" if isinstance(point, Histogram) else (point.kind, point.monotonic, point.cumulative)
+        key = (kind, point.name, point.unit, point.description)
+        metric = metrics.get(key)
         if metric is None:
-            metric = metrics[point.name] = scope_metrics.metrics.add(
+            metric = metrics[key] = scope_metrics.metrics.add(
                 name=point.name, unit=point.unit, description=point.description
             )
         if isinstance(point, Histogram):
@@ -101,20 +109,20 @@ def _add_number(metric: Any, point: Number) -> None:
     if point.kind == "gauge":
         data_point = metric.gauge.data_points.add()
     else:
-        metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
-        metric.sum.is_monotonic = True
+        metric.sum.aggregation_temporality = _CUMULATIVE if point.cumulative else _DELTA
+        metric.sum.is_monotonic = point.monotonic
         data_point = metric.sum.data_points.add()
         data_point.start_time_unix_nano = unix_nano(point.start)
     data_point.time_unix_nano = unix_nano(point.end)
     data_point.attributes.extend(key_values(point.attributes))
     if isinstance(point.value, int):
-        data_point.as_int = min(point.value, INT64_MAX)
+        data_point.as_int = max(min(point.value, INT64_MAX), -INT64_MAX - 1)
     else:
         data_point.as_double = point.value
 
 
 def _add_histogram(metric: Any, point: Histogram) -> None:
-    metric.histogram.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    metric.histogram.aggregation_temporality = _DELTA
     metric.histogram.data_points.add(
         start_time_unix_nano=unix_nano(point.start),
         time_unix_nano=unix_nano(point.end),

@@ -41,12 +41,13 @@ def _message(record: LogRecord, body: Any, attributes: dict[str, Any], cut: int)
         observed_time_unix_nano=unix_nano(record.observed),
         severity_number=severity,
         severity_text=record.level,
-        body=any_value(body),
+        body=None if body is None else any_value(body),
         attributes=key_values(attributes.items()),
         dropped_attributes_count=cut,
         flags=record.flags,
         trace_id=record.trace_id,
         span_id=record.span_id,
+        event_name=record.event,
     )
     return bytes(message.SerializeToString())
 
@@ -54,26 +55,26 @@ def _message(record: LogRecord, body: Any, attributes: dict[str, Any], cut: int)
 def encode_logs(resource: tuple[tuple[str, Any], ...], records: Iterable[LogRecord]) -> Iterator[tuple[bytes, int]]:
     """Give pieces, each a `ResourceLogs` with a scope for each logger, and how many records are in it."""
     head = field(_RESOURCE_LOGS_RESOURCE, resource_message(resource).SerializeToString())
-    by_logger: dict[str, list[bytes]] = {}
+    by_logger: dict[tuple[str, str], list[bytes]] = {}
     count = size = 0
     for record in records:
         data = encode_record(record)
         if count and (count >= _PIECE_RECORDS or size + len(data) > _PIECE_BYTES):
             yield _piece(head, by_logger), count
             by_logger, count, size = {}, 0, 0
-        by_logger.setdefault(record.logger, []).append(data)
+        by_logger.setdefault((record.logger, record.version), []).append(data)
         count, size = count + 1, size + len(data)
     if count:
         yield _piece(head, by_logger), count
 
 
-def _piece(head: bytes, by_logger: dict[str, list[bytes]]) -> bytes:
+def _piece(head: bytes, by_logger: dict[tuple[str, str], list[bytes]]) -> bytes:
     scopes = (
         field(
             _RESOURCE_LOGS_SCOPE_LOGS,
-            field(_SCOPE_LOGS_SCOPE, InstrumentationScope(name=name).SerializeToString())
+            field(_SCOPE_LOGS_SCOPE, InstrumentationScope(name=name, version=version).SerializeToString())
             + b"".join(field(_SCOPE_LOGS_RECORDS, data) for data in records),
         )
-        for name, records in by_logger.items()
+        for (name, version), records in by_logger.items()
     )
     return head + b"".join(scopes)

@@ -133,6 +133,18 @@ def _handed(record: dict[str, Any]) -> Handed | None:
     return Handed(text(record.get("path")), text(record.get("kind")), text(record.get("encoding")), body)
 
 
+def _measured(record: dict[str, Any]) -> Record | None:
+    from hoptrace_collector.receive.measured import read_metrics  # only for who measures
+
+    return read_metrics(record)
+
+
+def _logged(record: dict[str, Any]) -> Record | None:
+    from hoptrace_collector.receive.measured import read_log
+
+    return read_log(record)
+
+
 _PARSERS: dict[str, Callable[[dict[str, Any]], Record | None]] = {
     "begin": _begin,
     "record": _followed,
@@ -141,6 +153,8 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Record | None]] = {
     "init_error": _init_error,
     "dropped": _dropped,
     "otlp": _handed,
+    "metrics": _measured,
+    "log": _logged,
 }
 
 
