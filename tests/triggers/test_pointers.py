@@ -2,7 +2,9 @@
 
 import base64
 import copy
+import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -378,3 +380,15 @@ def test_an_upload_in_parts_carries_it_from_its_start_and_points_from_its_end(aw
     assert traceparent.split("-")[2] == started.context.span_id
     assert points(started) == points(span(injecting, "UploadPart")) == set()
     assert len(points(span(injecting, "CompleteMultipartUpload"))) == 1
+
+
+@pytest.mark.parametrize("missing", [(), ("_sha2",), ("_sha2", "_sha256")])
+def test_a_point_is_the_documented_digest_whichever_module_makes_it(
+    missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hoptrace.pointers._found", [])
+    for module in missing:
+        monkeypatch.setitem(sys.modules, module, None)
+    digest = hashlib.sha256("aws_sqs\nn\u00famero".encode()).hexdigest()
+    point = derive(("aws_sqs", "n\u00famero"))
+    assert (point.trace_id, point.span_id) == (digest[:32], digest[32:48])

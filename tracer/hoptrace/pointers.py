@@ -9,7 +9,12 @@ from .spans.context import SpanContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     Words = tuple[str, ...]
+
+_found: "list[Callable[[bytes], Any]]" = []
 
 POINTER = "hoptrace.pointer"
 """The attribute of such a link: the first word, which says what kind of thing both ends know."""
@@ -20,7 +25,24 @@ def derive(words: "Words") -> SpanContext:
 
     Its first 16 bytes are the trace id, the next 8 the span id.
     """
-    import hashlib  # seldom needed, and never in a cold start without such a trigger
-
-    digest = hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = _sha256("\n".join(words).encode("utf-8", "surrogatepass"))
     return SpanContext(digest[:32], digest[32:48], remote=True)
+
+
+def _sha256(data: bytes) -> str:
+    if not _found:
+        _found.append(_implementation())
+    digest: str = _found[0](data).hexdigest()
+    return digest
+
+
+def _implementation() -> "Callable[[bytes], Any]":
+    """What `hashlib` itself falls back on; that loads OpenSSL, for which a cold start would wait milliseconds."""
+    for module in ("_sha2", "_sha256"):  # since Python 3.12, and before
+        try:
+            return __import__(module).sha256  # type: ignore[no-any-return]
+        except ImportError:
+            continue
+    import hashlib
+
+    return hashlib.sha256
