@@ -67,7 +67,7 @@ def test_a_limit_does_not_tell_half_a_secret(document, room):
 @settings(max_examples=500, deadline=None)
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-9999, 9999) | st.text('abc äß\\\n', max_size=9),
+        st.none() | st.booleans() | st.integers(-9999, 9999) | st.text("abc äß\\\n", max_size=9),
         lambda inner: st.lists(inner) | st.dictionaries(st.text("abcdef", max_size=5), inner),
     )
 )
