@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,21 @@ _CLIENT = ("awslambdaric", "simplejson", "snapshot_restore_py", "runtime_client*
 Event = dict[str, Any]
 
 
-def under_rie(folder: Path, source: str, events: tuple[object, ...]) -> tuple[list[Event], str]:
-    """What the extension was told, and what the emulator printed."""
+def under_rie(
+    folder: Path,
+    source: str,
+    events: tuple[object, ...],
+    *,
+    layer: Path = LAYER,
+    environment: Mapping[str, str] | None = None,
+    enough: Callable[[], bool] | None = None,
+) -> tuple[list[Event], str]:
+    """What the extension was told, and what the emulator printed.
+
+    With another `layer` than the listening one, `enough` says when the environment may end.
+    """
     interpreter = find_interpreter(None)
-    _stage(folder, source, interpreter.name, make_var_runtime(interpreter, folder))
+    _stage(folder, source, layer, interpreter.name, make_var_runtime(interpreter, folder))
     port, api = rie.free_port(), rie.free_port()
     variables = {
         "PATH": "/var/lang/bin:/usr/bin:/bin",
@@ -59,6 +71,7 @@ def under_rie(folder: Path, source: str, events: tuple[object, ...]) -> tuple[li
         "LAMBDA_TASK_ROOT": "/var/task",
         "HOPTRACE_TELEMETRY_PORT": str(rie.free_port()),
         "_HANDLER": "app.handler",
+        **(environment or {}),
     }
     command = ["/var/rie", "--runtime-interface-emulator-address", f"127.0.0.1:{port}", "--runtime-api-address"]
     keep = [f"{key}={value}" for key, value in variables.items()]
@@ -79,7 +92,7 @@ def under_rie(folder: Path, source: str, events: tuple[object, ...]) -> tuple[li
     try:
         for event in events:
             _post(process, port, json.dumps(event).encode())
-        _wait(folder / "tmp", "platform.report", len(events))
+        _wait(enough or (lambda: _count(folder / "tmp", "platform.report") >= len(events)))
     finally:
         _stop(process)
     return heard(folder / "tmp"), (folder / "log").read_text(errors="replace")
@@ -112,13 +125,13 @@ def heard(tmp: Path) -> list[Event]:
     return []
 
 
-def _stage(folder: Path, source: str, python: str, runtime: Path) -> None:
+def _stage(folder: Path, source: str, layer: Path, python: str, runtime: Path) -> None:
     for name in ("task", "opt", "tmp", "runtime"):
         (folder / name).mkdir(parents=True)
     (folder / "tmp").chmod(0o777)
     (folder / "task" / "app.py").write_text(source)
     (folder / "hosts").write_text("127.0.0.1 localhost sandbox.localdomain sandbox\n")
-    shutil.copytree(LAYER, folder / "opt", dirs_exist_ok=True)
+    shutil.copytree(layer, folder / "opt", dirs_exist_ok=True)
     (folder / "opt" / "bootstrap").write_text(_BOOTSTRAP.format(python=python))
     (folder / "opt" / "bootstrap").chmod(0o755)
     for pattern in _CLIENT:
@@ -155,9 +168,13 @@ def _post(process: subprocess.Popen[bytes], port: int, payload: bytes) -> None:
             connection.close()
 
 
-def _wait(tmp: Path, kind: str, count: int) -> None:
+def _count(tmp: Path, kind: str) -> int:
+    return sum(event["type"] == kind for event in heard(tmp))
+
+
+def _wait(enough: Callable[[], bool]) -> None:
     until = time.monotonic() + 5
-    while time.monotonic() < until and sum(event["type"] == kind for event in heard(tmp)) < count:
+    while time.monotonic() < until and not enough():
         time.sleep(0.02)
 
 
