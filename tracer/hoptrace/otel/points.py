@@ -16,7 +16,7 @@ from typing import Any
 
 from ..settings import settings
 from ..spans.span import _attribute
-from .span import fit
+from .values import fit
 
 COUNTER, UP_DOWN, GAUGE, HISTOGRAM = "counter", "up_down", "gauge", "histogram"
 

@@ -18,7 +18,8 @@ from . import runtime
 from . import span as views
 from .ids import to_ours
 from .limits import limits
-from .span import Recorded, attributes_of, fit
+from .span import Recorded
+from .values import attributes_of, fit
 from .watcher import watcher
 
 # Makes `start_as_current_span` a decorator of coroutines as well, in versions that have it.

@@ -13,7 +13,8 @@ from ..settings import Settings, collector_here, settings
 from ..spans import Span, current_span
 from ..spans.span import Event, Link
 from .ids import to_ours
-from .span import Recorded, attributes_of, shown
+from .span import Recorded, shown
+from .values import attributes_of
 from .watcher import leave, watcher
 
 _MARK = "__hoptrace_otel__"

@@ -5,7 +5,7 @@ A record has one view for its whole life, so that `get_current_span()` answers w
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
@@ -18,13 +18,13 @@ from ..spans.current import activated, current_span
 from ..spans.exceptions import exception_attributes, exception_message, exception_type
 from .ids import Theirs, parent_of, to_ours, to_theirs
 from .limits import limits
+from .values import attributes_of, fit
 
 Status, StatusCode, SpanKind = trace.Status, trace.StatusCode, trace.SpanKind
 
 _CODES = {StatusCode.UNSET: UNSET, StatusCode.OK: OK, StatusCode.ERROR: ERROR}
 _STATUS = {ours: theirs for theirs, ours in _CODES.items()}
 _KINDS = {1: SpanKind.INTERNAL, 2: SpanKind.SERVER, 3: SpanKind.CLIENT, 4: SpanKind.PRODUCER, 5: SpanKind.CONSUMER}
-_ANY = (bool, int, float, str, bytes)
 
 
 def key() -> str:
@@ -282,45 +282,6 @@ def record_of(span: Any) -> Span:
         return now
     around = now if now is not None else activated()
     return Foreign(span, around or None)
-
-
-def fit(value: Any) -> Any:
-    """A value as our records take it: bytes as text, a mapping by its items, `None` inside a list kept out."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, str | bool | int | float) or value is None:
-        return value
-    if isinstance(value, Mapping):
-        return json.dumps({str(k): fit(v) for k, v in value.items()}, default=str)
-    if isinstance(value, Sequence):
-        return [fit(item) for item in _kept(value)]
-    return None
-
-
-def _kept(values: Sequence[Any]) -> Iterator[Any]:
-    for value in values[:256]:
-        if isinstance(value, _ANY):
-            yield value
-        elif isinstance(value, Mapping | Sequence):
-            yield json.dumps(value, default=str)
-
-
-def clipped(value: Any, length: int) -> Any:
-    """A value whose texts are no longer than so many characters."""
-    if isinstance(value, str):
-        return value[:length]
-    return [clipped(item, length) for item in value] if isinstance(value, list) else value
-
-
-def attributes_of(attributes: Any, most: int, length: int = 0) -> dict[str, object]:
-    """Attributes of an event or a link, at most so many, and so long."""
-    found: dict[str, object] = {}
-    if attributes:
-        for name, value in attributes.items():
-            kept = fit(value)
-            if kept is not None and isinstance(name, str) and name and len(found) < most:
-                found[name] = clipped(kept, length) if length else kept
-    return found
 
 
 def _read_only(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
