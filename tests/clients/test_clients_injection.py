@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from hoptrace import clients, testing
 from hoptrace.pointers import derive
 from hoptrace.spans.context import format_traceparent, parse_traceparent, parse_xray
 
@@ -316,3 +317,72 @@ def test_who_publishes_a_text_for_each_protocol_points_at_it_too_since_its_attri
     for span, number in zip(spans, (one, both[0]["MessageId"]), strict=True):
         meeting = derive(("aws.sns", number))
         assert [link.context.span_id for link in span.links] == ([meeting.span_id] if structure else [])
+
+
+def without_room(recorded, name):
+    (span,) = [span for span in recorded.spans if span.name.startswith(name)]
+    return span.attributes.get("hoptrace.context.without_room")
+
+
+def test_a_call_counts_the_messages_that_had_no_room(sqs, queue, recorded):
+    mine = {"traceparent": {"DataType": "String", "StringValue": "mine"}}
+    sqs.send_message_batch(
+        QueueUrl=queue,
+        Entries=[
+            {"Id": "0", "MessageBody": "x"},
+            {"Id": "1", "MessageBody": "x", "MessageAttributes": attributes(10)},
+            {"Id": "2", "MessageBody": "x" * 65_500},
+            {"Id": "3", "MessageBody": "x", "MessageAttributes": mine},
+        ],
+    )
+    assert without_room(recorded, "send") == 2
+
+
+def test_a_call_with_room_for_all_counts_nothing(sqs, queue, recorded):
+    sqs.send_message(QueueUrl=queue, MessageBody="x")
+    assert without_room(recorded, "send") is None
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "parameters", "answer"),
+    [
+        ("sns", "publish", {"TopicArn": "arn:aws:sns:eu-west-1:1:t", "Message": "x" * 262_144}, PUBLISHED),
+        (
+            "events",
+            "put_events",
+            {"Entries": [{"Source": "s", "DetailType": "d", "Detail": json.dumps({"fill": "x" * 999_980})}]},
+            b"{}",
+        ),
+        (
+            "lambda",
+            "invoke",
+            {"FunctionName": "f", "ClientContext": base64.b64encode(b'{"a":"' + b"x" * 2_670 + b'"}').decode()},
+            b"{}",
+        ),
+        (
+            "kinesis",
+            "put_record",
+            {"StreamName": "s", "PartitionKey": "p", "Data": b'{"a":"%s"}' % (b"x" * 1_048_560)},
+            b"{}",
+        ),
+        ("s3", "put_object", {"Bucket": "b", "Key": "k", "Metadata": {"a": "x" * 2_030}}, b""),
+        ("dynamodb", "put_item", {"TableName": "t", "Item": {"pk": {"S": "x" * 399_990}}}, b"{}"),
+        (
+            "stepfunctions",
+            "start_execution",
+            {"stateMachineArn": "arn:aws:m", "input": '{"a":"%s"}' % ("x" * 262_130)},
+            b"{}",
+        ),
+    ],
+)
+def test_whatever_the_carrier_a_call_without_room_says_so(service, call, parameters, answer, wire):
+    with testing.recorder({"HOPTRACE_INJECT_ENABLED": "kinesis,s3,dynamodb,stepfunctions"}) as recorder:
+        clients.install()
+        getattr(wire(service, (200, {}, answer)).client, call)(**parameters)
+        (span,) = recorder.spans
+    assert span.attributes["hoptrace.context.without_room"] == 1
+    with testing.recorder({"OTEL_PROPAGATORS": "none"}) as recorder:
+        clients.install()
+        getattr(wire(service, (200, {}, answer)).client, call)(**parameters)
+        (span,) = recorder.spans
+    assert "hoptrace.context.without_room" not in span.attributes

@@ -1,6 +1,6 @@
 """Message attributes, as SQS and SNS both have them: named values beside the body, ten at most, counted in its size."""
 
-from hoptrace.propagation import choices, has_context
+from hoptrace.propagation import choices, has_context, no_room
 from hoptrace.shape import as_text, walk
 from hoptrace.spans.context import SpanContext
 
@@ -30,7 +30,8 @@ def with_context(entry: "Entry", context: SpanContext, size: int, room: int) -> 
     attributes = attributes_of(entry)
     if attributes is None or has_context(attributes):
         return entry
-    for fields in choices(context):
+    found = choices(context)
+    for fields in found:
         ours = {
             name: {"DataType": "String", "StringValue": value}
             for name, value in fields.items()
@@ -38,6 +39,8 @@ def with_context(entry: "Entry", context: SpanContext, size: int, room: int) -> 
         }
         if len(attributes) + len(ours) <= MOST_ATTRIBUTES and size + attribute_bytes(ours) <= room:
             return {**entry, "MessageAttributes": {**attributes, **ours}}
+    if found:
+        no_room()
     return entry
 
 

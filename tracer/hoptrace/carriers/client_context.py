@@ -11,7 +11,7 @@ Default: on.
 import json
 
 from hoptrace.carriers.reserved import member
-from hoptrace.propagation import BAGGAGE, TRACEPARENT, TRACESTATE, choices, extract, has_context
+from hoptrace.propagation import BAGGAGE, TRACEPARENT, TRACESTATE, choices, extract, has_context, no_room
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 
@@ -37,7 +37,8 @@ def inject_client_context(encoded: str | None, context: SpanContext) -> str | No
         theirs = {part: {} if document.get(part) is None else document[part] for part in ("custom", "w3c")}
         if any(not isinstance(part, dict) or has_context(part) for part in theirs.values()):
             return encoded
-        for ours in choices(context):
+        found = choices(context)
+        for ours in found:
             parts = {"custom": {**theirs["custom"], **ours}}
             of_w3c = {name: value for name, value in ours.items() if name in _W3C}
             # Once rather than not at all.
@@ -46,6 +47,8 @@ def inject_client_context(encoded: str | None, context: SpanContext) -> str | No
                 longer = binascii.b2a_base64(text.encode("ascii"), newline=False).decode("ascii")
                 if len(longer) <= CLIENT_CONTEXT_BYTES:
                     return longer
+        if found:
+            no_room()
     except (ValueError, RecursionError):
         pass
     return encoded

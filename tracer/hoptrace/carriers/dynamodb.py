@@ -13,7 +13,7 @@ Default: opt-in `dynamodb`
 
 from hoptrace.carriers.attributes import bytes_of
 from hoptrace.carriers.reserved import RESERVED_KEY, SENT
-from hoptrace.propagation import choices, extract
+from hoptrace.propagation import choices, extract, no_room
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 
@@ -47,11 +47,14 @@ def inject(item: "Any", context: SpanContext, now_ms: int, room: int = ITEM_BYTE
     others = {name: value for name, value in item.items() if name != RESERVED_KEY}
     size = item_size(others, typed)
     most = min(ITEM_BYTES, (size if old is None else item_size(item, typed)) + room)
-    for fields in choices(context):
+    found = choices(context)
+    for fields in found:
         ours: dict[str, Any] = {**fields, SENT: now_ms}
         value = {"M": _typed(ours)} if typed else ours
         if size + item_size({RESERVED_KEY: value}, typed) <= most:
             return {**item, RESERVED_KEY: value}
+    if found:
+        no_room()
     return item
 
 

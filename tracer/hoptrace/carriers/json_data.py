@@ -6,7 +6,7 @@ finds the object that was sent, with one member more.
 """
 
 from hoptrace.carriers.reserved import add
-from hoptrace.propagation import has_context
+from hoptrace.propagation import choices, has_context, no_room
 from hoptrace.spans.context import SpanContext
 
 TYPE_CHECKING = False
@@ -33,7 +33,11 @@ class Writer:
     def write(self, data: "Any", context: SpanContext, room: int) -> "Any":
         """Return `data` with the key in it, `room` bytes longer at most; the very same object when that cannot be."""
         text = _text(data)
-        if text is None or len(text) > self.left:
+        if text is None:
+            return data
+        if len(text) > self.left:
+            if _begins_like_one(text) and choices(context):
+                no_room()
             return data
         self.left -= len(text)
         if not _is_one_object(text):
@@ -78,7 +82,7 @@ def _text(data: "Any") -> str | None:
 
 def _is_one_object(text: str) -> bool:
     """Tell whether this is one JSON object and nothing else, and has no context that somebody else put there."""
-    if text[:_BEGINNING].lstrip(" \t\r\n")[:1] != "{":
+    if not _begins_like_one(text):
         return False
     import json
 
@@ -87,3 +91,7 @@ def _is_one_object(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(document, dict) and not has_context(document)
+
+
+def _begins_like_one(text: str) -> bool:
+    return text[:_BEGINNING].lstrip(" \t\r\n")[:1] == "{"

@@ -4,7 +4,7 @@ Besides the context it holds `sent`, the producer's clock in epoch milliseconds:
 seconds, or not at all.
 """
 
-from hoptrace.propagation import choices, extract
+from hoptrace.propagation import choices, extract, no_room
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 
@@ -27,7 +27,8 @@ def add(text: str, context: SpanContext, now_ms: int, room: int, via: str = "") 
     from hoptrace.jsontext import set_member
 
     more = {VIA: via} if via else {}
-    for fields in choices(context):
+    found = choices(context)
+    for fields in found:
         value = json.dumps({**fields, SENT: now_ms, **more}, separators=(",", ":"))
         longer = set_member(text, RESERVED_KEY, value, SENT)
         if longer is None:
@@ -35,6 +36,8 @@ def add(text: str, context: SpanContext, now_ms: int, room: int, via: str = "") 
         # Both are ASCII where they differ, so characters are bytes.
         if len(longer) - len(text) <= room:
             return longer
+    if found:
+        no_room()
     return None
 
 

@@ -9,7 +9,7 @@ Default: opt-in `s3`
 """
 
 from hoptrace.carriers.attributes import bytes_of
-from hoptrace.propagation import choices, extract, has_context
+from hoptrace.propagation import choices, extract, has_context, no_room
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 
@@ -38,10 +38,13 @@ def inject(entry: "Entry", context: SpanContext) -> "Entry":
     if has_context(names):
         return entry
     size = _size(metadata)
-    for fields in choices(context):
+    found = choices(context)
+    for fields in found:
         ours = {name: value for name, value in fields.items() if name not in names}
         if size + _size(ours) <= METADATA_BYTES:
             return {**entry, "Metadata": {**metadata, **ours}}
+    if found:
+        no_room()
     return entry
 
 

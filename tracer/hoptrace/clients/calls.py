@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ..guard import guard
 from ..pointers import POINTER, derive
+from ..propagation import without_room
 from ..services import row_of
 from ..services.fields import Field, values
 from ..services.row import Params, Row, Service
@@ -80,7 +81,10 @@ class Call:
         knobs = settings()
         if self._service in knobs.inject_disabled or (self._row.opt_in and self._service not in knobs.inject_enabled):
             return params
+        before = without_room()
         written = self._row.inject(params, self.span.context)
+        if without_room() > before:
+            self.span.set_attribute("hoptrace.context.without_room", without_room() - before)
         self._carried = written is not params and _complete(params, written)
         return written
 

@@ -8,6 +8,8 @@ Of several formats the one that is listed last and found wins, as OpenTelemetry'
 is the exception: it only fills in, since the services of AWS put one of their own beside whatever a producer wrote.
 """
 
+from contextvars import ContextVar
+
 from hoptrace.settings import settings
 from hoptrace.spans.context import SpanContext, format_traceparent, format_xray, parse_traceparent, parse_xray
 
@@ -26,6 +28,8 @@ XRAY = "x-amzn-trace-id"
 _MARKS = {"tracecontext": TRACEPARENT, "b3": "b3", "b3multi": "x-b3-traceid"}
 # W3C Baggage, "limits": everybody propagates at least 8,192 bytes, and nobody has to do more.
 _LONGEST_BAGGAGE = 8_192
+
+_without_room: "ContextVar[int]" = ContextVar("hoptrace.without_room", default=0)
 
 
 def extract(get: "Get") -> SpanContext | None:
@@ -83,6 +87,16 @@ def has_context(names: "Iterable[str]") -> bool:
     """Tell whether somebody wrote a context under one of these names (in lower case), in a format that we write."""
     listed = settings().propagators
     return any(mark in names for name, mark in _MARKS.items() if name in listed)
+
+
+def no_room() -> None:
+    """Count a message that had no room for a context, which then goes by a smaller carrier or not at all."""
+    _without_room.set(_without_room.get() + 1)
+
+
+def without_room() -> int:
+    """How many there were so far in the course of what runs here; the difference that a call makes is its own."""
+    return _without_room.get()
 
 
 def aws_headers() -> bool:
