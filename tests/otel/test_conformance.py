@@ -70,6 +70,8 @@ def _run(suite: str, leave_out: set[str], only: set[str], scratch: Path) -> str:
         **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "OTEL_", "HOPTRACE_", "PYTEST_"))},
         "PYTHONPATH": os.pathsep.join(map(str, (installed, tracer, HERE / "conformance"))),
         "PYTHONDONTWRITEBYTECODE": "1",
+        # One of the tests starts `python`, which a bare machine has by no such name.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         "HOPTRACE_EXCLUDE": str(exclude),
     }
     done = subprocess.run(
