@@ -8,6 +8,7 @@ import pytest
 
 import hoptrace
 from hoptrace import testing
+from hoptrace.spans import start_span
 
 
 def failed(handler, environ=None, **limits):
@@ -142,11 +143,14 @@ def test_every_attribute_event_and_status_is_looked_at():
         span.set_attribute("list", ["Bearer hunter2", "x"])
         span.add_event("note", {"text": "pwd: hunter2", "password": "hunter2"})
         span.set_status(2, "password=hunter2")
+        span.add_link(span.context, {"token": "hunter2", "text": "token=hunter2"})
+        start_span("token=hunter2").end()
 
     with testing.recorder(SECRET) as recorder:
         hoptrace.trace(handler)({}, testing.LambdaContext())
         assert "hunter2" not in json.dumps(recorder.records)
         span = recorder.ended()[-1]
+    assert span["links"][0]["attributes"] == {"token": "REDACTED", "text": "token=REDACTED"}
     assert span["attributes"]["list"] == ["Bearer REDACTED", "x"]
     assert "hoptrace.event" not in span["attributes"]
 

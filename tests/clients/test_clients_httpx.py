@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+import hoptrace
 from hoptrace import clients, spans, testing
 from hoptrace.spans import start_span
 from hoptrace.spans.context import SpanContext
@@ -277,3 +278,41 @@ def test_baggage_goes_along(server, recorded, run):
     run(steps)
     assert server.headers("baggage") == ["user=alice"]
     assert server.headers("traceparent")[0].split("-")[1] == "1" * 32
+
+
+def test_bodies_are_recorded_where_they_are_there_as_a_whole_and_streams_are_left(server, run):
+    document = b'{"order":17,"token":"hunter2"}'
+
+    async def steps(client, settle):
+        assert (await settle(client.post(server.url, content=document))).content == document
+        request = client.build_request("POST", server.url, content=document)
+        answer = await settle(client.send(request, stream=True))
+        read = answer.aread if hasattr(client, "aclose") else answer.read
+        assert await settle(read()) == document
+        await settle(answer.aclose() if hasattr(client, "aclose") else answer.close())
+
+    with testing.recorder({"HOPTRACE_CAPTURE": "http"}) as recorder:
+        clients.install()
+        run(steps)
+        told = '{"order":17,"token":"REDACTED"}'
+        first, second = (span.attributes for span in recorder.spans)
+    assert (first["hoptrace.http.request.body"], first["hoptrace.http.response.body"]) == (told, told)
+    assert second["hoptrace.http.request.body"] == told
+    assert "hoptrace.http.response.body" not in second
+
+
+def test_hosts_that_are_not_allowed_are_never_asked_not_by_a_redirect_either(server, run):
+    with http_server.running() as denied:
+        environ = {"HOPTRACE_POLICY": "block", "HOPTRACE_POLICY_DENY": f"127.0.0.1:{denied.port}"}
+
+        async def steps(client, settle):
+            for url in (denied.url, f"{server.url}/away?{denied.url}/end"):
+                with pytest.raises(hoptrace.Denied):
+                    await settle(client.get(url, follow_redirects=True))
+
+        with testing.recorder(environ) as recorder:
+            clients.install()
+            run(steps)
+            assert [span.attributes["error.type"] for span in recorder.spans] == ["hoptrace.Denied"] * 2
+        assert denied.seen == []
+        assert len(server.seen) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from .spans import UNSET, Span
+from .spans.exceptions import told, told_all
 from .version import __version__
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
@@ -134,7 +135,7 @@ def as_dict(span: Span) -> dict[str, object]:
     found: dict[str, object] = {
         "trace_id": context.trace_id,
         "span_id": context.span_id,
-        "name": span.name,
+        "name": told("", span.name, 256),
         "kind": span.kind,
         "start": span.start,
         "flags": context.flags,
@@ -148,14 +149,16 @@ def as_dict(span: Span) -> dict[str, object]:
     if span.attributes:
         found["attributes"] = span.attributes
     if span.events:
-        found["events"] = [{"name": e.name, "time": e.time, "attributes": e.attributes} for e in span.events]
+        found["events"] = [
+            {"name": told("", e.name, 256), "time": e.time, "attributes": e.attributes} for e in span.events
+        ]
     if span.links:
         found["links"] = [
             {
                 "trace_id": link.context.trace_id,
                 "span_id": link.context.span_id,
                 "trace_state": link.context.trace_state,
-                "attributes": link.attributes,
+                "attributes": told_all(link.attributes),
             }
             for link in span.links
         ]
