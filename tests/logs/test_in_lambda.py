@@ -252,3 +252,35 @@ def test_loguru_has_them_by_one_line_and_its_look_for_the_caller_finds_the_calle
         trace, span = invocation(desk).values()
         assert f"by loguru {trace} {span}" in desk.lines
         assert "called by handler" in desk.lines
+
+
+INSTRUMENTED = """
+import logging
+from opentelemetry.instrumentation.logging import LoggingInstrumentor
+
+logging.getLogger().handlers[0].setFormatter(logging.Formatter(
+    "LINE %(message)s %(trace_id)s %(otelTraceID)s %(otelSpanID)s %(otelTraceSampled)s %(otelServiceName)s"
+))
+logging.error("before")
+LoggingInstrumentor().instrument()
+logging.error("loading")
+
+def handler(event, context):
+    logging.error("running")
+    LoggingInstrumentor().uninstrument()
+    logging.error("without")
+"""
+
+
+def test_opentelemetrys_own_instrumentation_of_logging_says_the_same_ids(tmp_path: Path) -> None:
+    wanted = ["opentelemetry-instrumentation-logging", "opentelemetry-sdk"]
+    found_packages = packages.installed("logs-otel", wanted, packages.THIS, Path(sys.executable))
+    packages.link(found_packages, tmp_path / "task")
+    with function(tmp_path, INSTRUMENTED, timeout=15.0, environment={"OTEL_SERVICE_NAME": "shop"}) as desk:
+        assert desk.invoke() is None
+        trace, span = invocation(desk).values()
+        lines = [line.split() for line in desk.lines if line.startswith("LINE")]
+    assert lines[0] == ["LINE", "before", "0", "0", "False", "shop"]
+    assert lines[1][:5] == ["LINE", "loading", "0", "0", "False"]
+    assert lines[2][:6] == ["LINE", "running", trace, trace, span, "True"]
+    assert lines[3] == ["LINE", "without", trace, trace, span, "True", "shop"]
