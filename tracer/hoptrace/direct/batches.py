@@ -21,6 +21,8 @@ MOST_SPANS = 512
 
 _BYTES = 1 << 20
 
+_COLLECTORS = "metrics and logs of the OpenTelemetry API are sent by the layer's collector, and there is none"
+
 
 class Batch:
     """What one request carries.
@@ -97,6 +99,8 @@ def _take(batch: Batch, line: bytes) -> None:
         count, reason = record.get("count"), record.get("reason")
         if isinstance(count, int) and isinstance(reason, str):
             batch.dropped[reason] = batch.dropped.get(reason, 0) + count
+    elif kind in ("metrics", "log"):
+        batch.dropped[_COLLECTORS] = batch.dropped.get(_COLLECTORS, 0) + 1
     elif kind == "init_error":
         batch.spans.append(failed_init(record))
     elif isinstance(span, dict):
