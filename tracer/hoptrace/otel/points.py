@@ -31,6 +31,7 @@ _MOST_CELLS = 20_000
 _LONGEST = 1_024  # characters of an attribute's value: a set of them is a name, not a text
 _OVERFLOW: dict[str, object] = {"otel.metric.overflow": True}
 _BESIDE = ("overflow",)
+_MANAGED = "lambda-managed-instances"
 
 Scope = tuple[str, str]
 
@@ -155,6 +156,8 @@ class Stream:
         found["value"] = value
         if self.kind == UP_DOWN:
             found["start"] = self._store.begun if self.observed else cell.start
+            if settings().initialization_type == _MANAGED:  # several processes of one environment count side by side
+                found["attributes"] = {**cell.attributes, "process.pid": os.getpid()}
         return found
 
     def forget(self) -> None:
