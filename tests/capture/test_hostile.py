@@ -179,3 +179,20 @@ def test_a_failure_of_ours_is_told_as_redacted_and_not_raised(monkeypatch):
         attributes = recorder.ended()[-1]["attributes"]
     assert "hoptrace.event" not in attributes
     assert attributes["user"] == "REDACTED"
+
+
+def test_a_body_that_does_its_worst_is_looked_at_by_nothing_of_its_own():
+    from hoptrace.spans import start_span
+
+    class Pretender:
+        @property
+        def __class__(self):
+            refuse()
+
+    with testing.recorder({"HOPTRACE_CAPTURE": "http"}):
+        told_ = []
+        for body in (hostile(dict, {"a": 1}), hostile(bytes, b"text"), hostile(list), Pretender(), hostile(object)):
+            span = start_span("POST")
+            capture.record_body(span, "body", "http://example.com/", body)
+            told_.append(span.attributes.get("body"))
+    assert told_ == ['{"a":1}', "text", None, None, None]

@@ -106,8 +106,9 @@ def record_answer(span: Span, service: str, answer: object) -> None:
 
 def record_body(span: Span, name: str, url: str, body: object) -> None:
     """A body of HTTP, where it is there as a whole: a text, bytes, or a document that is about to become JSON."""
-    if isinstance(body, (str, bytes, bytearray, dict, list)) and body and not _is_guarded(url):
-        _record(span, name, body)
+    for kind in (str, bytes, bytearray, dict, list):
+        if issubclass(type(body), kind) and kind.__len__(body) and not _is_guarded(url):  # type: ignore[arg-type]
+            _record(span, name, body)
 
 
 def written(value: object, most: int = -1) -> tuple[str, bool]:
