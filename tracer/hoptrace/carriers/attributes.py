@@ -1,6 +1,6 @@
 """Message attributes, as SQS and SNS both have them: named values beside the body, ten at most, counted in its size."""
 
-from hoptrace.propagation import choices, has_context, no_room
+from hoptrace.propagation import choices, has_context, no_room, without_passed_on
 from hoptrace.shape import as_text, walk
 from hoptrace.spans.context import SpanContext
 
@@ -27,9 +27,14 @@ def with_context(entry: "Entry", context: SpanContext, size: int, room: int) -> 
     As many of our attributes as leave no more than ten and no more than `room` bytes; String attributes that are not
     JSON, so that subscriptions' filter policies go on to work.
     """
-    attributes = attributes_of(entry)
-    if attributes is None or has_context(attributes):
+    given = attributes_of(entry)
+    if given is None:
         return entry
+    attributes = own_attributes(given, context)
+    if has_context(attributes):
+        return entry
+    if attributes is not given:
+        size += attribute_bytes(attributes) - attribute_bytes(given)
     found = choices(context)
     for fields in found:
         ours = {
@@ -57,6 +62,11 @@ def attributes_of(entry: "Entry") -> "dict[str, Any] | None":
     if attributes is None:
         return {}
     return attributes if isinstance(attributes, dict) else None
+
+
+def own_attributes(attributes: "dict[str, Any]", context: SpanContext) -> "dict[str, Any]":
+    """Return the attributes without a context that the message came with and is sent on with, else the very same."""
+    return without_passed_on(attributes, context, lambda value: walk(value, ("StringValue",)))
 
 
 def bytes_of(value: "Any") -> int:

@@ -11,7 +11,16 @@ Default: on.
 import json
 
 from hoptrace.carriers.reserved import member
-from hoptrace.propagation import BAGGAGE, TRACEPARENT, TRACESTATE, choices, extract, has_context, no_room
+from hoptrace.propagation import (
+    BAGGAGE,
+    TRACEPARENT,
+    TRACESTATE,
+    choices,
+    extract,
+    has_context,
+    no_room,
+    without_passed_on,
+)
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext
 
@@ -35,7 +44,10 @@ def inject_client_context(encoded: str | None, context: SpanContext) -> str | No
         if not isinstance(document, dict):
             return encoded
         theirs = {part: {} if document.get(part) is None else document[part] for part in ("custom", "w3c")}
-        if any(not isinstance(part, dict) or has_context(part) for part in theirs.values()):
+        if any(not isinstance(part, dict) for part in theirs.values()):
+            return encoded
+        theirs = {name: without_passed_on(part, context) for name, part in theirs.items()}
+        if any(has_context(part) for part in theirs.values()):
             return encoded
         found = choices(context)
         for ours in found:

@@ -16,6 +16,7 @@ from hoptrace.carriers.attributes import (
     attributes_of,
     bytes_of,
     inject_each,
+    own_attributes,
     round_limit,
     text_of_binary,
     with_context,
@@ -45,7 +46,7 @@ def inject_entry(
     Lineage is kept there. A context or AWSTraceHeader of the user's own stays: then `entry` itself is returned.
     """
     attributes = attributes_of(entry)
-    if attributes is None or has_context(attributes):
+    if attributes is None or has_context(own_attributes(attributes, context)):
         return entry
     size = _size(entry)
     written = with_context(entry, context, size, min(room, round_limit(size)))

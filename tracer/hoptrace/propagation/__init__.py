@@ -16,6 +16,7 @@ from hoptrace.spans.context import SpanContext, format_traceparent, format_xray,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     Get = Callable[[str], str]
 
@@ -28,6 +29,10 @@ XRAY = "x-amzn-trace-id"
 _MARKS = {"tracecontext": TRACEPARENT, "b3": "b3", "b3multi": "x-b3-traceid"}
 # W3C Baggage, "limits": everybody propagates at least 8,192 bytes, and nobody has to do more.
 _LONGEST_BAGGAGE = 8_192
+
+_MOST_ARRIVED = 2_000
+_arrived: "list[set[str]]" = [set(), set()]
+"""The ids of the spans whose contexts were read here last, the newer half first."""
 
 _without_room: "ContextVar[int]" = ContextVar("hoptrace.without_room", default=0)
 
@@ -50,9 +55,31 @@ def extract(get: "Get") -> SpanContext | None:
     if found is None and "xray" in listed:
         said = parse_xray(get(XRAY))
         found = said if said is not None and said.sampled else None
-    if found is not None and "baggage" in listed:
-        found.baggage = baggage(get(BAGGAGE))
+    if found is not None:
+        if "baggage" in listed:
+            found.baggage = baggage(get(BAGGAGE))
+        if len(_arrived[0]) >= _MOST_ARRIVED:
+            _arrived[:] = set(), _arrived[0]
+        _arrived[0].add(found.span_id)
     return found
+
+
+def without_passed_on(
+    texts: "dict[Any, Any]", context: SpanContext, text_of: "Callable[[Any], object]" = lambda value: value
+) -> "dict[Any, Any]":
+    """Return the members of a carrier without a context that came here and is only being passed on; else the very same.
+
+    Whoever sends on what a message brought, attributes and all, means no parent by it; and now there is a nearer one.
+    That is so in the same trace only: in another one, what was passed on is all that says where the message belongs.
+    """
+    given = parse_traceparent(text_of(texts[TRACEPARENT])) if TRACEPARENT in texts else None
+    if given is None or given.trace_id != context.trace_id or given.span_id == context.span_id:
+        return texts
+    if not any(given.span_id in half for half in _arrived):
+        return texts
+    # Baggage that was changed on the way is the user's own.
+    old = {TRACEPARENT, TRACESTATE} | ({BAGGAGE} if text_of(texts.get(BAGGAGE)) == context.baggage else set())
+    return {name: value for name, value in texts.items() if name not in old}
 
 
 def choices(context: SpanContext, header: bool = False) -> "list[dict[str, str]]":
