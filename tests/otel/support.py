@@ -21,7 +21,11 @@ def names(versions: tuple[str, ...] = VERSIONS) -> list[str]:
 
 @contextlib.contextmanager
 def shipping(
-    folder: Path, source: str, *requirements: str, environment: Mapping[str, str] | None = None, **more: Any
+    folder: Path,
+    source: str | Mapping[str, str],
+    *requirements: str,
+    environment: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> Iterator[Desk]:
     """The function `f` with these packages of its own."""
     name = "otel-" + "-".join(each.replace("opentelemetry-", "").replace("==", "") for each in requirements)[:120]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+import hoptrace
 from tests.collector.support import Backend, free_port, unpacked
 from tests.logs.logs import logs_of, pairs
 from tests.otel.support import pinned, shipping
@@ -267,3 +268,29 @@ from opentelemetry import trace
 def test_a_function_that_only_traces_loads_nothing_of_metrics_and_logs(tmp_path: Path) -> None:
     with shipping(tmp_path, LATER, "opentelemetry-api") as desk:
         assert desk.invoke({}) == []
+
+
+DIRECT = """
+import hoptrace
+from opentelemetry import metrics
+counter = metrics.get_meter("mine").create_counter("c")
+
+@hoptrace.trace
+def handler(event, _):
+    counter.add(event)
+    return event
+"""
+
+
+def test_without_a_collector_they_are_counted_as_lost_and_one_line_says_so(tmp_path: Path) -> None:
+    package = Path(hoptrace.__file__).parent
+    sources = {"app.py": DIRECT}
+    for file in package.rglob("*.py"):
+        sources[f"hoptrace/{file.relative_to(package)}"] = file.read_text("utf-8")
+    with Backend() as backend:
+        variables = environment(backend)
+        with shipping(tmp_path, sources, "opentelemetry-api", layer=False, environment=variables) as desk:
+            assert [desk.invoke(n) for n in (1, 2)] == [1, 2]
+        told = [line for line in desk.lines if "1 record lost: metrics and logs of the OpenTelemetry API" in line]
+        assert {each.path for each in backend.requests} == {"/v1/traces"}
+    assert len(told) == 1

@@ -48,10 +48,12 @@ _NAME = re.compile(r"[a-zA-Z][-_./a-zA-Z0-9]{0,254}")
 _UNIT = re.compile(r"[\x00-\x7f]{0,63}")
 _MOST_BOUNDS = 1_000
 _MOST_OBSERVATIONS = 20_000
+_MOST_LINES = 8
 
 _store: Store | None = None
 _observers: dict[int, "Observer"] = {}
 _originals: dict[str, Any] = {}
+_said: set[str] = set()
 
 
 class Instrument:
@@ -197,7 +199,7 @@ def _stand_behind(meter: Any, proxy: Any, internal: Any) -> None:
         return  # the instrument of a provider that the user has set
     name, unit, description = proxy._name, proxy._unit, proxy._description
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        say(f"{name!r:.80} is no name for an instrument in OpenTelemetry; what it measures is not recorded")
+        _say_once(f"{name!r:.80} is no name for an instrument in OpenTelemetry; what it measures is not recorded")
         return
     unit = unit if isinstance(unit, str) and _UNIT.fullmatch(unit) else ""
     told = (name, unit, str(description or "")[:1024])
@@ -205,6 +207,7 @@ def _stand_behind(meter: Any, proxy: Any, internal: Any) -> None:
     scope = (str(meter._name or ""), str(meter._version or ""))
     stream = _store.stream(scope, kind, told, bounds, observed=observed)
     if stream is None:
+        _say_once("there are more instruments of OpenTelemetry than are kept; what the others measure is not recorded")
         return
     behind: Any = Instrument(stream)
     if observed:
@@ -214,6 +217,12 @@ def _stand_behind(meter: Any, proxy: Any, internal: Any) -> None:
     with meter._lock:
         if proxy._real_instrument is None and internal._METER_PROVIDER is None:
             proxy._real_instrument = behind
+
+
+def _say_once(line: str) -> None:
+    if line not in _said and len(_said) < _MOST_LINES:
+        _said.add(line)
+        say(line)
 
 
 def _bounds(advised: Any) -> Iterable[float]:
