@@ -7,6 +7,7 @@ history counts them.
 
 import functools
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from ..guard import guard
@@ -20,8 +21,6 @@ _WHERE = "clients.aiohttp"
 def patch(module: Any) -> None:
     """Trace the sessions of this `aiohttp.client`."""
     _REQUEST.patch(module.ClientSession)
-    if settings().policy:
-        _CONNECT.patch(module.BaseConnector)
 
 
 def unpatch() -> None:
@@ -67,6 +66,8 @@ def _begin(session: Any, method: Any, url: Any, named: dict[str, Any]) -> Exchan
     if isinstance(method, str):
         method = method.upper()
     # What a hook or a middleware of the user's calls is a call of its own.
+    if settings().policy and not _CONNECT.on:  # few have one
+        _CONNECT.patch(import_module("aiohttp.connector").BaseConnector)
     body = named.get("data") if named.get("json") is None else named["json"]
     return begin(session, method, _address(session, url, named), wire=False, body=body)
 
