@@ -19,7 +19,11 @@ from tests.clash import packages
 HERE = Path(__file__).parent
 API, CONTRIB = "1.45.1", "0.66b1"
 SUITES = {
-    "api": (f"opentelemetry-api=={API}", ["trace", "context", "baggage", "propagators", "attributes"], 190),
+    "api": (
+        f"opentelemetry-api=={API}",
+        ["trace", "context", "baggage", "propagators", "attributes", "metrics", "logs"],
+        260,
+    ),
     "sdk": (f"opentelemetry-sdk=={API}", ["trace", "context"], 230),
     "requests": (f"opentelemetry-instrumentation-requests=={CONTRIB}", [""], 70),
     "botocore": (f"opentelemetry-instrumentation-botocore=={CONTRIB}", [""], 120),

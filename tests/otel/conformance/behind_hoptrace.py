@@ -21,7 +21,8 @@ def _patch(module: Any) -> None:
     otel.patch(module)
 
 
-Watch({"opentelemetry.context": _patch, "opentelemetry.trace": _patch}).start()
+_WATCHED = ("opentelemetry.context", "opentelemetry.trace", "opentelemetry.metrics", "opentelemetry._logs")
+Watch(dict.fromkeys(_WATCHED, _patch)).start()
 
 from opentelemetry.sdk import trace as sdk  # noqa: E402
 
