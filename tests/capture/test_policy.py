@@ -349,3 +349,15 @@ def test_hosts_by_pattern_and_port(entry, host, port, denied):
 
     made = Policy(settings.Settings({"HOPTRACE_POLICY_DENY": entry}))
     assert (made.host(host, port) is not None) is denied
+
+
+@pytest.mark.skipif(not there("aiohttp"), reason="no aiohttp")
+def test_a_policy_that_comes_after_the_patches_counts_for_redirects_too(servers):
+    allowed, denied = servers
+    with testing.recorder():
+        clients.install()
+        assert by_aiohttp(allowed.url + "/a") == 200
+        environ = policy("block", deny=f"127.0.0.1:{denied.port}")
+        result, _, _ = invoked(lambda: by_aiohttp(f"{allowed.url}/away?{denied.url}/end"), environ)
+    assert isinstance(result, hoptrace.Denied)
+    assert denied.seen == []
