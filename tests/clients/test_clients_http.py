@@ -16,7 +16,9 @@ from requests import get
 from urllib3.util.retry import Retry
 
 from hoptrace import clients, spans, testing
+from hoptrace.carriers.headers import extract_headers
 from hoptrace.clients.urls import without_secrets
+from hoptrace.shape import Shape
 from hoptrace.spans import start_span
 from hoptrace.spans.context import SpanContext
 from tests.clients import http_server
@@ -53,6 +55,24 @@ def test_the_receiver_gets_the_spans_own_context(server, recorded):
     sent = [f"00-{span.context.trace_id}-{span.context.span_id}-01" for span in recorded.spans]
     assert server.headers("traceparent") == sent
     assert len(set(sent)) == 3
+
+
+@pytest.mark.parametrize("name", ["traceparent", "Traceparent"])
+def test_a_proxy_that_passes_on_the_headers_it_got_is_the_parent_of_what_it_asks(name, server, recorded):
+    """In the same trace only, and the user's own dictionary stays as it was."""
+    came = {name: f"00-{'1' * 32}-{'3' * 16}-01", "tracestate": "a=1", "x-other": "kept"}
+    producer = extract_headers(Shape(came))
+    inside = spans.activate(start_span("inside", parent=producer))
+    before = dict(came)
+    requests.get(server.url, headers=came)
+    spans.restore(inside)
+    elsewhere = spans.activate(start_span("elsewhere", root=True))
+    requests.get(server.url, headers=came)
+    spans.restore(elsewhere)
+    first = recorded.spans[0]
+    assert server.headers("traceparent") == [f"00-{'1' * 32}-{first.context.span_id}-01", before[name]]
+    assert server.headers("x-other") == ["kept", "kept"]
+    assert came == before
 
 
 def test_trace_state_goes_along(server, recorded):

@@ -106,6 +106,15 @@ def test_an_event_without_our_key_says_that_its_time_is_coarse() -> None:
     assert hop.attributes["hoptrace.start.granularity"] == "1s"
 
 
+def test_who_sent_a_replayed_event_in_its_first_life_is_linked_to_and_is_no_parent() -> None:
+    woken = bus_event(**{"replay-name": "again"})
+    woken["detail"]["_hoptrace"] = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "sent": 1}
+    record = identify(woken).records[0]
+    assert record.context is None
+    ((producer, about),) = record.links
+    assert (producer.trace_id, producer.span_id, about) == ("a" * 32, "b" * 16, {"hoptrace.link": "replay"})
+
+
 def test_a_replayed_event_has_no_hop() -> None:
     """Archive replays keep the first life's time: a wait of days that nobody waited."""
     record = identify(bus_event(**{"replay-name": "again"})).records[0]

@@ -8,13 +8,14 @@ Without room: everything is written.
 Default: on (`http` is its name in `HOPTRACE_INJECT_DISABLED`).
 """
 
-from hoptrace.propagation import XRAY, aws_headers, choices, extract, has_context
+from hoptrace.propagation import XRAY, aws_headers, choices, extract, has_context, without_passed_on
 from hoptrace.shape import Shape
 from hoptrace.spans.context import SpanContext, parse_xray_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Any
 
 
 def inject_headers(names: "Collection[str]", context: SpanContext) -> dict[str, str]:
@@ -23,6 +24,11 @@ def inject_headers(names: "Collection[str]", context: SpanContext) -> dict[str, 
     if not found or has_context(names):
         return {}
     return {name: value for name, value in found[0].items() if name not in names}
+
+
+def passed_on(headers: "dict[str, Any]", context: SpanContext) -> "set[Any]":
+    """Return which of `headers` (by names in lower case) are a context that came here and is only passed on."""
+    return headers.keys() - without_passed_on(headers, context).keys()
 
 
 def extract_headers(headers: Shape) -> SpanContext | None:

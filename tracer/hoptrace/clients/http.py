@@ -14,7 +14,7 @@ from contextvars import ContextVar, Token
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..carriers.headers import inject_headers
+from ..carriers.headers import inject_headers, passed_on
 from ..guard import guard
 from ..settings import settings
 from ..spans import CLIENT, ERROR, Span, activate, restore, start_span
@@ -62,10 +62,14 @@ class Exchange:
         if not hasattr(headers, "keys"):
             self.sent(url, ("traceparent",))
             return headers
-        ours = self.sent(url, headers.keys())
+        given = {_lower(name): name for name in headers.keys()}  # noqa: SIM118  not every mapping iterates over its keys
+        stale = passed_on({name: _text(headers[as_given]) for name, as_given in given.items()}, self.span.context)
+        ours = self.sent(url, given.keys() - stale)
         if not ours:
             return headers
         copied = headers.copy() if hasattr(headers, "copy") else dict(headers)
+        for name in stale:
+            del copied[given[name]]
         for name, value in ours.items():
             copied[name] = value
         return copied

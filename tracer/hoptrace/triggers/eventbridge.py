@@ -2,7 +2,7 @@
 
 Recognised by: `detail-type`, `source` and an object `detail`, and no trigger further up.
 Context: `detail._hoptrace`, then the same texts as members of `detail`; then what the detail wraps, such as the record
-    of a Lambda destination.
+    of a Lambda destination. A replayed event's is linked to: who sent it in its first life did not cause this one.
 Hops: what the detail wraps, then EventBridge, from `detail._hoptrace.sent` (ms, the producer's clock), else from
     `time`; none for a replayed event.
 Pointers: those of what the detail wraps, else the event's id.
@@ -39,6 +39,10 @@ def record(event: Shape, opener: Opener) -> Record:
         hops = take(found, within(event.get("detail"), opener))
         if opener.refused():
             found.attributes[UNREAD] = True
+    if event.has("replay-name") and found.context is not None:
+        # Who sent it in its first life, maybe months ago, did not cause this.
+        found.links.append((found.context, {"hoptrace.link": "replay"}))
+        found.context, found.carrier, found.root = None, "", ""
     found.hops = chain([*hops, _hop(event, about)])
     if found.item_id and not found.pointers:
         found.pointers.append(("aws.eventbridge", found.item_id))
