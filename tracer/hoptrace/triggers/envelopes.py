@@ -88,7 +88,7 @@ def read_each(members: "list[Shape]", read: "Callable[[Shape, Opener], Record]",
     if opener.depth:
         return [read(member, opener) for member in members[:_MOST_LINKS]]
     most = settings().max_batch_links
-    return [read(member, opener) for member in members[:most]] + [Record() for _ in members[most:]]
+    return [read(member, opener) for member in members[:most]] + [Record()] * max(0, len(members) - most)
 
 
 def unwrap(text: str, opener: Opener, sure: bool = False) -> Record | None:

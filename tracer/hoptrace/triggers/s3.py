@@ -30,7 +30,7 @@ def read(event: Shape, name: str) -> Arrival:
     """Read every record, which is one in all that S3 has ever sent, and of more no more than spans are made of."""
     members, most = event.items("Records"), settings().max_batch_links
     arrival = Arrival(name, "datasource", records=[_record(member) for member in members[:most]])
-    arrival.records += [Record() for _ in members[most:]]
+    arrival.records += [Record()] * max(0, len(members) - most)
     first = arrival.records[0].attributes
     if len(arrival.records) == 1:
         arrival.attributes = dict(first)

@@ -20,7 +20,7 @@ def each(members: "list[Shape]", read: "Callable[[Shape], Record]") -> list[Reco
     A batch may have ten thousand; the others only count.
     """
     most = settings().max_batch_links
-    found = [read(member) for member in members[:most]] + [Record() for _ in members[most:]]
+    found = [read(member) for member in members[:most]] + [Record()] * max(0, len(members) - most)
     if len(members) > most:
         found[-1] = read(members[-1])
     return found
