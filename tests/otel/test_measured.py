@@ -294,3 +294,31 @@ def test_without_a_collector_they_are_counted_as_lost_and_one_line_says_so(tmp_p
         told = [line for line in desk.lines if "1 record lost: metrics and logs of the OpenTelemetry API" in line]
         assert {each.path for each in backend.requests} == {"/v1/traces"}
     assert len(told) == 1
+
+
+HANDLED = """
+import logging
+from opentelemetry.sdk._logs import LoggingHandler
+
+logging.getLogger("shop").addHandler(LoggingHandler())
+
+def handler(event, _):
+    try:
+        raise ValueError("no such shop")
+    except ValueError:
+        logging.getLogger("shop").exception("order %s", event, extra={"shop": "a"})
+    return event
+"""
+
+
+# In between, such as in 1.30, the SDK's handler raises without a provider, with hoptrace or without.
+@pytest.mark.parametrize("version", ["1.20.0", ""], ids=["1.20.0", "newest"])
+def test_the_sdks_logging_handler_needs_no_provider(version: str, tmp_path: Path) -> None:
+    with Backend() as backend:
+        sdk = pinned("opentelemetry-sdk", version)
+        with shipping(tmp_path, HANDLED, sdk, environment=environment(backend)) as desk:
+            assert [desk.invoke(n) for n in (1, 2)] == [1, 2]
+    found = logs_of(backend)
+    assert [log.body for log in found] == ["order 1", "order 2"]
+    assert all(log.attributes["shop"] == "a" and log.severity == 17 and log.trace_id for log in found)
+    assert all(log.attributes["exception.type"] == "ValueError" for log in found)

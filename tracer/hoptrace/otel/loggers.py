@@ -57,6 +57,13 @@ class Logger(_logs.Logger):
             return bool(other.enabled(**_)) if hasattr(other, "enabled") else True
         return _patched is not None
 
+    @property
+    def resource(self) -> Any:
+        """Of this process, which the SDK's `LoggingHandler` asks for in some versions."""
+        from . import sdk
+
+        return sdk.resource()
+
     def _other(self) -> Any:
         """The logger of the provider that the user has set."""
         if self._theirs is None:
