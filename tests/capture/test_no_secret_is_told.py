@@ -43,6 +43,12 @@ class Told:
         return text
 
 
+@pytest.fixture(params=[pytest.param(8, id="some"), pytest.param(1, id="all", marks=pytest.mark.soak)])
+def share(request):
+    """All ten thousand cases take minutes."""
+    return request.param
+
+
 @pytest.fixture
 def told(tmp_path):
     with testing.recorder(EVERYTHING) as recorder:
@@ -85,14 +91,14 @@ class Boom(Exception):
     pass
 
 
-def test_of_an_event_and_a_response(told):
+def test_of_an_event_and_a_response(told, share):
     results = {}
 
     @hoptrace.trace
     def handler(event, context):
         return results["now"]
 
-    @cases(4500)
+    @cases(4500 // share)
     @given(documents(), documents())
     @example(({"token": "q1"}, ["q1xyz"]), ({"a": 1}, []))
     def check(event, result):
@@ -107,7 +113,7 @@ def test_of_an_event_and_a_response(told):
     check()
 
 
-def test_of_an_exception_its_causes_and_its_variables(told):
+def test_of_an_exception_its_causes_and_its_variables(told, share):
     given_now = {}
 
     @hoptrace.trace
@@ -118,7 +124,7 @@ def test_of_an_exception_its_causes_and_its_variables(told):
         except ValueError as error:
             raise Boom(given_now["text"], len(password), bool(document)) from error
 
-    @cases(2500)
+    @cases(2500 // share)
     @given(documents(), surrounded(), st.integers(10**15, 10**16))
     def check(document, text, number):
         mark = f"m{number}m"
@@ -133,11 +139,11 @@ def test_of_an_exception_its_causes_and_its_variables(told):
     check()
 
 
-def test_of_the_parameters_and_answers_of_aws_calls(told):
+def test_of_the_parameters_and_answers_of_aws_calls(told, share):
     wire = Wire("dynamodb")
     functions = Wire("lambda")
 
-    @cases(2000)
+    @cases(2000 // share)
     @given(documents(), documents())
     def check(document, answer):
         item = {"id": {"S": "1"}, "document": {"S": json.dumps(document[0])}}
@@ -162,13 +168,13 @@ def server():
     server.close()
 
 
-def test_of_http_bodies(told, server):
+def test_of_http_bodies(told, server, share):
     import requests
     import urllib3
 
     session, manager = requests.Session(), urllib3.PoolManager()
 
-    @cases(1000)
+    @cases(1000 // share)
     @given(documents(), st.booleans())
     def check(document, plain):
         sent = json.dumps(document[0]).encode()
