@@ -166,11 +166,11 @@ Inject = Callable[[dict[str, Any]], Any]
 
 
 def of_kinesis(entry: dict[str, Any]) -> Any:
-    return kinesis.inject_record(entry, BARE, Writer(NOW_MS))
+    return kinesis.RECORDS.inject(entry, BARE, Writer(NOW_MS))
 
 
 def of_firehose(entry: dict[str, Any]) -> Any:
-    return firehose.inject_record(entry, BARE, Writer(NOW_MS))
+    return firehose.RECORDS.inject(entry, BARE, Writer(NOW_MS))
 
 
 def of_iot(entry: dict[str, Any]) -> Any:
@@ -216,7 +216,7 @@ def test_a_batch_is_filled_to_the_requests_limit_and_not_a_byte_further(
     rest = limit - 2 * len(small["Data"]) - 2 * ours - spare
     binary = [{"Data": b"x" * largest} for _ in range(rest // largest)]
     entries = [small, *binary, {"Data": b"x" * (rest % largest)}, small]
-    written = module.inject_batch(entries, lambda _: BARE, Writer(NOW_MS))
+    written = module.RECORDS.inject_each(entries, lambda _: BARE, Writer(NOW_MS))
     changed = [one is not other for one, other in zip(written, entries, strict=True)]
     assert changed == [True, *[False] * (len(entries) - 2), spare >= 0]
     assert sum(bytes_of(entry["Data"]) for entry in written) <= limit
@@ -228,21 +228,21 @@ def test_a_partition_key_counts_with_the_request() -> None:
     full = {"Data": b"x" * 1_048_376, "PartitionKey": "k" * 200}
     spare = kinesis.REQUEST_BYTES - 4 * 1_048_576
     entries = [full] * 4 + [{"Data": b"x" * (spare - 202 - ours + 1 - 200), "PartitionKey": "k" * 200}, record]
-    assert kinesis.inject_batch(entries, lambda _: BARE, Writer(NOW_MS)) is not entries
+    assert kinesis.RECORDS.inject_each(entries, lambda _: BARE, Writer(NOW_MS)) is not entries
     entries[4] = {**entries[4], "PartitionKey": "k" * 202}
-    assert kinesis.inject_batch(entries, lambda _: BARE, Writer(NOW_MS)) is entries
+    assert kinesis.RECORDS.inject_each(entries, lambda _: BARE, Writer(NOW_MS)) is entries
 
 
 @pytest.mark.parametrize("entries", [None, "x", 7, [], [None, 7, "x"], [{}], [{"Data": None}], ({"Data": b"{}x"},)])
 def test_batches_of_anything_else_come_back_as_they_are(entries: Any) -> None:
     for module in (kinesis, firehose):
-        assert module.inject_batch(entries, lambda _: CONTEXT, Writer(NOW_MS)) is entries
+        assert module.RECORDS.inject_each(entries, lambda _: CONTEXT, Writer(NOW_MS)) is entries
 
 
 @pytest.mark.parametrize("entry", [None, "x", 7, {}, {"Data": None}, {"payload": None}, {"payload": object()}])
 def test_parameters_of_anything_else_come_back_as_they_are(entry: Any) -> None:
-    assert kinesis.inject_record(entry, CONTEXT, Writer(NOW_MS)) is entry
-    assert firehose.inject_record(entry, CONTEXT, Writer(NOW_MS)) is entry
+    assert kinesis.RECORDS.inject(entry, CONTEXT, Writer(NOW_MS)) is entry
+    assert firehose.RECORDS.inject(entry, CONTEXT, Writer(NOW_MS)) is entry
     assert iot.inject(entry, CONTEXT, NOW_MS) is entry
 
 

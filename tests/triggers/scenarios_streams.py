@@ -47,7 +47,7 @@ def kinesis(aws: RealAws) -> Any:
         {"Data": '{"click": 2}', "PartitionKey": "a"},
         {"Data": b"\xf3\x89\x9a\xc2binary", "PartitionKey": "a"},
     ]
-    sent = to_stream.inject_batch(records, lambda index: (PRODUCER, SECOND, SECOND)[index], writer())
+    sent = to_stream.RECORDS.inject_each(records, lambda index: (PRODUCER, SECOND, SECOND)[index], writer())
     aws.client("kinesis").put_records(StreamName="clicks", Records=sent)
     follow(aws, arn, aws.function("kinesis"))
     return aws.event_for("kinesis")
@@ -124,7 +124,7 @@ def _kept(event: Any) -> Any:
 def firehose(aws: RealAws) -> Any:
     delivery(aws, "audit", aws.function("firehose", _kept))
     records = [{"Data": b'{"a": 1}\n'}, {"Data": b"plain\n"}]
-    sent = to_delivery.inject_batch(records, lambda _: PRODUCER, writer())
+    sent = to_delivery.RECORDS.inject_each(records, lambda _: PRODUCER, writer())
     aws.client("firehose").put_record_batch(DeliveryStreamName="audit", Records=sent)
     return aws.event_for("firehose")
 

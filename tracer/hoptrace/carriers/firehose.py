@@ -9,15 +9,12 @@ Without room: first without `baggage`, then without `tracestate`, then nothing.
 Default: opt-in `firehose`
 """
 
-from hoptrace.carriers.attributes import bytes_of, inject_each
-from hoptrace.carriers.json_data import Writer
+from hoptrace.carriers.attributes import bytes_of
+from hoptrace.carriers.json_data import Records
 from hoptrace.shape import walk
-from hoptrace.spans.context import SpanContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from hoptrace.carriers.attributes import Entry
 
 # Firehose API reference, Record: "1,000 KiB", before base64; PutRecordBatch: "4 MB for the entire request" (its quota
@@ -26,25 +23,9 @@ RECORD_BYTES = 1_024_000
 REQUEST_BYTES = 4_000_000
 
 
-def inject_record(entry: "Entry", context: SpanContext, writer: Writer, room: int = RECORD_BYTES) -> "Entry":
-    """Write `context` into a record (an object with `Data`), which may have `room` bytes in all; return a new one."""
-    if not isinstance(entry, dict):
-        return entry
-    data = entry.get("Data")
-    longer = writer.write(data, context, min(room, RECORD_BYTES) - _size(entry))
-    return entry if longer is data else {**entry, "Data": longer}
-
-
-def inject_batch(
-    entries: "Sequence[Entry]", context_for: "Callable[[int], SpanContext | None]", writer: Writer
-) -> "Sequence[Entry]":
-    """Write a context into each record of a PutRecordBatch while the whole request has room."""
-
-    def inject(entry: "Entry", context: SpanContext, room: int) -> "Entry":
-        return inject_record(entry, context, writer, room)
-
-    return inject_each(entries, context_for, _size, REQUEST_BYTES, inject)
-
-
 def _size(entry: "Entry") -> int:
     return bytes_of(walk(entry, ("Data",)))
+
+
+RECORDS = Records(RECORD_BYTES, REQUEST_BYTES, _size)
+"""What writes a context into them."""

@@ -5,13 +5,17 @@ only the key: bytes stay bytes, text stays text, and every other byte stays wher
 finds the object that was sent, with one member more.
 """
 
+from hoptrace.carriers.attributes import inject_each
 from hoptrace.carriers.reserved import add
 from hoptrace.propagation import choices, has_context, no_room
 from hoptrace.spans.context import SpanContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
+
+    from hoptrace.carriers.attributes import Entry
 
 # To know that data is one object, and not two in a row, it has to be parsed: of a call's data at most so much is.
 _MOST_WRITTEN = 1 << 20
@@ -48,6 +52,36 @@ class Writer:
         if isinstance(data, str):
             return longer
         return bytearray(longer.encode()) if isinstance(data, bytearray) else longer.encode()
+
+
+class Records:
+    """Records with `Data`: how many bytes one may have, and all of a request, and how a record's are counted."""
+
+    __slots__ = ("record_bytes", "request_bytes", "size_of")
+
+    def __init__(self, record_bytes: int, request_bytes: int, size_of: "Callable[[Entry], int]") -> None:
+        self.record_bytes = record_bytes
+        self.request_bytes = request_bytes
+        self.size_of = size_of
+
+    def inject(self, entry: "Entry", context: SpanContext, writer: Writer, room: int | None = None) -> "Entry":
+        """Write `context` into one, which may have `room` bytes in all; return a new one, or the very same object."""
+        if not isinstance(entry, dict):
+            return entry
+        data = entry.get("Data")
+        most = self.record_bytes if room is None else min(room, self.record_bytes)
+        longer = writer.write(data, context, most - self.size_of(entry))
+        return entry if longer is data else {**entry, "Data": longer}
+
+    def inject_each(
+        self, entries: "Sequence[Entry]", context_for: "Callable[[int], SpanContext | None]", writer: Writer
+    ) -> "Sequence[Entry]":
+        """Write a context into each while the whole request has room."""
+
+        def inject(entry: "Entry", context: SpanContext, room: int) -> "Entry":
+            return self.inject(entry, context, writer, room)
+
+        return inject_each(entries, context_for, self.size_of, self.request_bytes, inject)
 
 
 def read(data: str, most: int) -> str:

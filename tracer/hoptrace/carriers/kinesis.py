@@ -9,14 +9,12 @@ Without room: first without `baggage`, then without `tracestate`, then nothing; 
 Default: opt-in `kinesis`
 """
 
-from hoptrace.carriers.attributes import bytes_of, inject_each
-from hoptrace.carriers.json_data import Writer
-from hoptrace.spans.context import SpanContext
+from hoptrace.carriers.attributes import bytes_of
+from hoptrace.carriers.json_data import Records
+from hoptrace.shape import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from hoptrace.carriers.attributes import Entry
 
 # Kinesis API reference, PutRecords: "each record … can be as large as 1 MiB, up to a limit of 5 MiB for the entire
@@ -25,28 +23,9 @@ RECORD_BYTES = 1_048_576
 REQUEST_BYTES = 5_242_880
 
 
-def inject_record(entry: "Entry", context: SpanContext, writer: Writer, room: int = RECORD_BYTES) -> "Entry":
-    """Write `context` into the parameters of PutRecord or one entry of PutRecords; return new ones.
-
-    `room` is what the entry may have in all. What cannot carry it is returned as it is.
-    """
-    if not isinstance(entry, dict):
-        return entry
-    data = entry.get("Data")
-    longer = writer.write(data, context, min(room, RECORD_BYTES) - _size(entry))
-    return entry if longer is data else {**entry, "Data": longer}
-
-
-def inject_batch(
-    entries: "Sequence[Entry]", context_for: "Callable[[int], SpanContext | None]", writer: Writer
-) -> "Sequence[Entry]":
-    """Write a context into each entry of a PutRecords while the whole request has room."""
-
-    def inject(entry: "Entry", context: SpanContext, room: int) -> "Entry":
-        return inject_record(entry, context, writer, room)
-
-    return inject_each(entries, context_for, _size, REQUEST_BYTES, inject)
-
-
 def _size(entry: "Entry") -> int:
-    return bytes_of(entry.get("Data")) + bytes_of(entry.get("PartitionKey"))
+    return bytes_of(walk(entry, ("Data",))) + bytes_of(walk(entry, ("PartitionKey",)))
+
+
+RECORDS = Records(RECORD_BYTES, REQUEST_BYTES, _size)
+"""What writes a context into them."""

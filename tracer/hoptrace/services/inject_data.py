@@ -20,25 +20,25 @@ from .row import Params
 
 def kinesis_record(params: Params, context: SpanContext) -> Params:
     """`PutRecord`."""
-    return _params(params, to_stream.inject_record(params, context, Writer(_now_ms())))
+    return _params(params, to_stream.RECORDS.inject(params, context, Writer(_now_ms())))
 
 
 def kinesis_batch(params: Params, context: SpanContext) -> Params:
     """`PutRecords`."""
     records: Any = params.get("Records")
-    return _with(params, "Records", to_stream.inject_batch(records, lambda _index: context, Writer(_now_ms())))
+    return _with(params, "Records", to_stream.RECORDS.inject_each(records, lambda _index: context, Writer(_now_ms())))
 
 
 def firehose_record(params: Params, context: SpanContext) -> Params:
     """`PutRecord`, whose record is an object of its own."""
     record: Any = params.get("Record")
-    return _with(params, "Record", to_delivery.inject_record(record, context, Writer(_now_ms())))
+    return _with(params, "Record", to_delivery.RECORDS.inject(record, context, Writer(_now_ms())))
 
 
 def firehose_batch(params: Params, context: SpanContext) -> Params:
     """`PutRecordBatch`."""
     records: Any = params.get("Records")
-    return _with(params, "Records", to_delivery.inject_batch(records, lambda _index: context, Writer(_now_ms())))
+    return _with(params, "Records", to_delivery.RECORDS.inject_each(records, lambda _index: context, Writer(_now_ms())))
 
 
 def iot_message(params: Params, context: SpanContext) -> Params:
