@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hoptrace import guard
+from hoptrace import clients, guard
 
 ALLOWED = Path(__file__).with_name("allowed_skips.txt")
 _refused: list[str] = []
@@ -19,6 +19,25 @@ def loud() -> Iterator[None]:
     before, guard.LOUD = guard.LOUD, True
     yield
     guard.LOUD = before
+
+
+def _unpatched() -> Iterator[None]:
+    before = clients.installed()
+    yield
+    if clients.installed() and not before:
+        clients.uninstall()
+
+
+@pytest.fixture(autouse=True)
+def unpatched_by_a_test() -> Iterator[None]:
+    """No test leaves libraries patched for the next, whose own boto3 calls would carry a context then."""
+    yield from _unpatched()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unpatched_by_a_module() -> Iterator[None]:
+    """Nor do the fixtures that a module's tests share."""
+    yield from _unpatched()
 
 
 def _allowed(test: str, reason: str) -> bool:
