@@ -9,6 +9,7 @@ import pytest
 import hoptrace.carriers
 from hoptrace.services import SERVICES
 from hoptrace.services import service as rows_of
+from hoptrace.settings import OPT_IN, Settings
 from hoptrace.triggers import TRIGGERS
 from tests.contract import table
 from tests.docs.test_hops_page import hops
@@ -45,6 +46,20 @@ def test_the_table_names_nothing_that_is_not_there() -> None:
 def test_opt_in_is_what_the_services_say() -> None:
     for way in table.WAYS:
         assert way.opt_in == rows_of(way.service).rows[way.operation].opt_in, way
+
+
+def test_what_can_be_asked_for_is_what_a_service_asks_about() -> None:
+    """Of Step Functions' calls one is on without being asked for; an authorizer is no service."""
+    asked = {name for name in SERVICES if any(row.opt_in for row in rows_of(name).rows.values())}
+    assert asked | {"authorizer"} == set(OPT_IN)
+
+
+def test_a_service_that_is_not_known_gives_one_line_and_the_others_stay(capfd: pytest.CaptureFixture[str]) -> None:
+    assert Settings({"HOPTRACE_INJECT_ENABLED": "step-functions, Kinesis"}).inject_enabled == {"kinesis"}
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(
+        "hoptrace: HOPTRACE_INJECT_ENABLED: 'step-functions' is none of kinesis, firehose, stepfunctions"
+    )
 
 
 def test_every_trigger_has_an_event_as_aws_sends_it() -> None:

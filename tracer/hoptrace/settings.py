@@ -22,6 +22,9 @@ DEFAULT_RUN_DIR = "/tmp/.hoptrace"
 OUR_HANDLER = "hoptrace.entry.handler"
 """The handler's name for where nothing attaches on its own; `HOPTRACE_HANDLER` then names the user's."""
 
+OPT_IN = ("kinesis", "firehose", "stepfunctions", "s3", "iot-data", "dynamodb", "authorizer")
+"""What gets a context into the user's own data, and so only where it is asked for."""
+
 _PROPAGATORS = ("tracecontext", "baggage", "xray", "b3", "b3multi", "datadog")
 _TRUE = frozenset(("true", "1", "yes", "on"))
 _CAPTURES = ("event", "response", "aws", "http", "locals")
@@ -166,7 +169,7 @@ class Settings:
         put(self, "run_dir", os.path.abspath(environ.get("HOPTRACE_RUN_DIR") or DEFAULT_RUN_DIR))
         put(self, "propagators", _propagators(environ))
         put(self, "inject_disabled", frozenset(_list(environ, "HOPTRACE_INJECT_DISABLED")))
-        put(self, "inject_enabled", frozenset(_list(environ, "HOPTRACE_INJECT_ENABLED")))
+        put(self, "inject_enabled", _some_of(environ, "HOPTRACE_INJECT_ENABLED", OPT_IN))
         put(self, "hop_spans", _choice(environ, "HOPTRACE_HOP_SPANS", ("true", "false")) == "true")
         put(self, "link_producers", _choice(environ, "HOPTRACE_PRODUCER", ("parent", "link")) == "link")
         put(self, "extractor", environ.get("HOPTRACE_EXTRACTOR", "").strip())
@@ -175,7 +178,7 @@ class Settings:
         put(self, "http_query_keep", _choice(environ, "HOPTRACE_HTTP_QUERY", ("redact", "keep")) == "keep")
         methods = environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", _HTTP_METHODS).split(",")
         put(self, "http_known_methods", frozenset(name.strip() for name in methods if name.strip()))
-        put(self, "capture", _captured(environ))
+        put(self, "capture", _some_of(environ, "HOPTRACE_CAPTURE", _CAPTURES))
         put(self, "redact", bool(self.capture) or _true(environ, "HOPTRACE_REDACT"))
         put(self, "policy", _choice(environ, "HOPTRACE_POLICY", ("off", "observe", "block")).replace("off", ""))
         put(self, "max_record_bytes", 1 << 20)
@@ -289,12 +292,13 @@ def _propagators(environ: Mapping[str, str]) -> tuple[str, ...]:
     return () if "none" in listed else tuple(known)
 
 
-def _captured(environ: Mapping[str, str]) -> frozenset[str]:
-    listed = _list(environ, "HOPTRACE_CAPTURE")
-    for name in listed:
-        if name not in _CAPTURES:
-            say(f"HOPTRACE_CAPTURE: {name[:40]!r} is none of {', '.join(_CAPTURES)}; it is left out")
-    return frozenset(listed).intersection(_CAPTURES)
+def _some_of(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> frozenset[str]:
+    """Those of the known names that are listed."""
+    listed = _list(environ, name)
+    for each in listed:
+        if each not in known:
+            say(f"{name}: {each[:40]!r} is none of {', '.join(known)}; it is left out")
+    return frozenset(listed).intersection(known)
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
