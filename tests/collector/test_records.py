@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hoptrace_collector.counters import Counters
@@ -262,6 +262,7 @@ record_like = st.fixed_dictionaries(
 
 
 @given(record_like)
+@example({"type": "span", "span": {"trace_id": "ab" * 16, "span_id": "cd" * 8, "status": [True, None]}})
 @settings(max_examples=300, deadline=None)
 def test_no_record_can_raise_and_each_span_of_one_can_be_encoded(record: dict) -> None:
     decoded = decode(json.loads(json.dumps(record)))

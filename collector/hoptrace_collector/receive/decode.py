@@ -62,7 +62,7 @@ def decode_span(value: object) -> Span | None:
         attributes=attributes(value.get("attributes")),
         events=[_event(item) for item in _dicts(value.get("events"))],
         links=[link for link in map(_link, _dicts(value.get("links"))) if link is not None],
-        status=code if isinstance(code, int) and code in (0, 1, 2) else 0,
+        status=_whole(code) if _whole(code) in (0, 1, 2) else 0,
         status_message=text(message),
     )
 
