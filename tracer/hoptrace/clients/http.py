@@ -63,7 +63,9 @@ class Exchange:
             self.sent(url, ("traceparent",))
             return headers
         given = {_lower(name): name for name in headers.keys()}  # noqa: SIM118  not every mapping iterates over its keys
-        stale = passed_on({name: _text(headers[as_given]) for name, as_given in given.items()}, self.span.context)
+        stale: set[str] = set()
+        if "traceparent" in given:  # seldom: only then are values looked at
+            stale = passed_on({name: _text(headers[as_given]) for name, as_given in given.items()}, self.span.context)
         ours = self.sent(url, given.keys() - stale)
         if not ours:
             return headers

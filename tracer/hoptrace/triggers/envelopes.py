@@ -97,6 +97,22 @@ def unwrap(text: str, opener: Opener, sure: bool = False) -> Record | None:
     return None if document.raw is None else within(document, opener)
 
 
+def text_of_message(text: str, attributes: Shape, value: str, found: Record, opener: Opener) -> "list[Hop | None]":
+    """Let `found` have what a message's text wraps; return the hops. `value` is the member that attributes' texts have.
+
+    A text that a service gave up on is what its target was to get, and the attributes say so.
+    """
+    inner = None
+    if attributes.raw:
+        from hoptrace.triggers.dead_letters import given_up
+
+        inner = given_up(text, lambda name: attributes.text(name, value), opener)
+    hops = take(found, inner or unwrap(text, opener))
+    if opener.refused():
+        found.attributes[UNREAD] = True
+    return hops
+
+
 def within(document: Shape, opener: Opener) -> Record | None:
     """Read an object, or an array, as the first kind of envelope that it is; None when it is none."""
     if opener.depth >= _DEEPEST:

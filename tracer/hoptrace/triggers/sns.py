@@ -10,7 +10,7 @@ Pointers: those of what the message wraps, else the message id.
 from hoptrace.carriers.sns import extract_message
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_iso, hop_since, last_of_arn
-from hoptrace.triggers.envelopes import UNREAD, Opener, read_each, take, unwrap
+from hoptrace.triggers.envelopes import Opener, read_each, text_of_message
 
 
 def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
@@ -45,24 +45,12 @@ def message(notification: Shape, opener: Opener) -> Record:
     found.context = extract_message(notification)
     found.carrier = "traceparent" if found.context is not None else ""
     if found.context is None:
-        hops = _text(notification, found, opener)
+        texts = notification.get("MessageAttributes")
+        hops = text_of_message(notification.text("Message"), texts, "Value", found, opener)
     found.hops = chain([*hops, hop])
     if found.item_id and not found.pointers:
         found.pointers.append(("aws.sns", found.item_id))
     return found
-
-
-def _text(notification: Shape, found: Record, opener: Opener) -> "list[Hop | None]":
-    text, attributes = notification.text("Message"), notification.get("MessageAttributes")
-    inner = None
-    if attributes.raw:
-        from hoptrace.triggers.dead_letters import given_up
-
-        inner = given_up(text, lambda name: attributes.text(name, "Value"), opener)
-    hops = take(found, inner or unwrap(text, opener))
-    if opener.refused():
-        found.attributes[UNREAD] = True
-    return hops
 
 
 def _hop(notification: Shape, topic: str, found: Record) -> Hop | None:

@@ -11,7 +11,7 @@ Pointers: those of what the body wraps, else the message id.
 from hoptrace.carriers.sqs import extract_attributes, extract_trace_header, extract_trace_header_root
 from hoptrace.shape import Shape
 from hoptrace.triggers.arrival import Arrival, Hop, Record, chain, from_ms, last_of_arn
-from hoptrace.triggers.envelopes import UNREAD, Opener, read_each, take, unwrap
+from hoptrace.triggers.envelopes import Opener, read_each, text_of_message
 
 
 def read(event: Shape, name: str, opener: Opener | None = None) -> Arrival:
@@ -51,7 +51,7 @@ def record(message: Shape, opener: Opener) -> Record:
     hops: list[Hop | None] = []
     found.context, found.carrier = extract_attributes(message), "traceparent"
     if found.context is None:
-        hops = _body(message, found, opener)
+        hops = text_of_message(message.text("body"), message.get("messageAttributes"), "stringValue", found, opener)
     if found.context is None:
         found.context, found.carrier = extract_trace_header(message), "xray"
     if found.context is None:
@@ -61,20 +61,6 @@ def record(message: Shape, opener: Opener) -> Record:
     if found.item_id and not found.pointers:
         found.pointers.append(("aws_sqs", found.item_id))
     return found
-
-
-def _body(message: Shape, found: Record, opener: Opener) -> "list[Hop | None]":
-    """What the body wraps; a body that a service gave up on is what its target was to get."""
-    text, attributes = message.text("body"), message.get("messageAttributes")
-    inner = None
-    if attributes.raw:
-        from hoptrace.triggers.dead_letters import given_up
-
-        inner = given_up(text, lambda name: attributes.text(name, "stringValue"), opener)
-    hops = take(found, inner or unwrap(text, opener))
-    if opener.refused():
-        found.attributes[UNREAD] = True
-    return hops
 
 
 def _dead_letter(message: Shape, found: Record) -> None:
