@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hoptrace_collector.complete import Completer, Finished
 from hoptrace_collector.concurrency import peak_concurrency
 from hoptrace_collector.counters import DROPPED, RECEIVED, Counters
+from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.export.encode import encode_metrics, encode_span
-from hoptrace_collector.export.sender import Sender
 from hoptrace_collector.generations import leave, take_over
 from hoptrace_collector.identity import known_of
 from hoptrace_collector.metrics import Metrics
@@ -116,8 +116,8 @@ class Collector:
         for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True):
             dropped = partial(_dropped, counters, signal.counter(DROPPED))
             queue = self._queues[signal.name] = Queue(self._room, dropped)
-            sender, backoff = Sender(target, now=time.time), Backoff(clock, _random)
-            self._flushers[signal.name] = Flusher(queue, sender, backoff, counters, signal, clock=clock, sleep=sleep)
+            exporter, backoff = exporter_for(signal.name, target), Backoff(clock, _random)
+            self._flushers[signal.name] = Flusher(queue, exporter, backoff, counters, signal, clock=clock, sleep=sleep)
         self.inbox = Inbox(
             settings.queue_bytes, lambda: self._room.used, lambda signal: self._flushers[signal].configured
         )

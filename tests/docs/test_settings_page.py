@@ -11,7 +11,7 @@ from tests.support.parts import REPOSITORY
 LAMBDAS = re.compile(r"AWS_.*|_X_AMZN_TRACE_ID")
 SOURCES = (
     "tracer/hoptrace/settings.py",
-    "collector/hoptrace_collector/settings.py",
+    *sorted((REPOSITORY / "collector/hoptrace_collector/settings").glob("*.py")),
     "layer/hoptrace-collector/doorman.bash",
 )
 

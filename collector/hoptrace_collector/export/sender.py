@@ -1,43 +1,31 @@
 """Sends one OTLP request and says what became of it.
 
-It tries once: when to try again is for the caller, who knows whether an invocation is being held up. What may be tried
-again follows the OTLP specification (OTLP/HTTP, Response and Failures): 429, 502, 503, 504 and lost connections;
-a partial success never.
+What may be tried again follows the OTLP specification (OTLP/HTTP, Response and Failures): 429, 502, 503, 504 and lost
+connections; a partial success never.
 """
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from hoptrace_collector.export.exporter import REFUSED, RETRY, SENT, TOO_LARGE, Limits, Result
 from hoptrace_collector.settings import Otlp
 from hoptrace_collector.transport import Response, TransportError, request
 
-__all__ = ["Result", "Sender", "retry_after"]
-
-SENT, RETRY, TOO_LARGE, REFUSED = "sent", "retry", "too large", "refused"
+__all__ = ["Sender", "retry_after"]
 
 _RETRYABLE = (429, 502, 503, 504)
 _LONGEST_RETRY_AFTER = 3600.0
 
 
-class Result(NamedTuple):
-    """What became of a request.
-
-    `kind` is `sent`, `retry` (nothing was taken, later it may be), `too large` or `refused` (for good). `rejected`
-    counts the items of a sent request that the backend did not take; `wait` is what it asks for, in seconds; `reason`
-    can be shown to the user.
-    """
-
-    kind: str
-    reason: str = ""
-    rejected: int = 0
-    wait: float = 0.0
-
-
 class Sender:
-    """Posts to one signal's endpoint."""
+    """Posts to one signal's endpoint: an `Exporter`."""
+
+    name = "the OTLP backend"
+    advice = "Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS"
+    limits = Limits()
 
     def __init__(self, target: Otlp, *, now: Callable[[], float]) -> None:
         """Send to `target`; `now` gives seconds since the epoch."""

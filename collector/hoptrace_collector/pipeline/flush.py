@@ -6,15 +6,13 @@ from typing import NamedTuple
 
 from hoptrace_collector.counters import DROPPED, FAILED, SENT, Counters
 from hoptrace_collector.export.encode import encode_foreign, encode_traces
-from hoptrace_collector.export.sender import Result, Sender
+from hoptrace_collector.export.exporter import RETRY, TOO_LARGE, Exporter, Result
+from hoptrace_collector.export.exporter import SENT as TAKEN
 from hoptrace_collector.model import Origin
 from hoptrace_collector.pipeline.backoff import Backoff
 from hoptrace_collector.pipeline.queue import Item, Queue
 
 __all__ = ["LOGS", "METRICS", "SIGNALS", "TRACES", "Flusher", "Signal"]
-
-MOST_ITEMS = 512
-BATCH_BYTES = 1024 * 1024
 
 
 class Signal(NamedTuple):
@@ -37,12 +35,12 @@ SIGNALS = (TRACES, METRICS, LOGS)
 
 
 class Flusher:
-    """Empties `queue` through `sender`; keeps what may be tried again, drops and counts what may not."""
+    """Empties `queue` through `exporter`; keeps what may be tried again, drops and counts what may not."""
 
     def __init__(
         self,
         queue: Queue,
-        sender: Sender,
+        exporter: Exporter,
         backoff: Backoff,
         counters: Counters,
         signal: Signal = TRACES,
@@ -51,19 +49,19 @@ class Flusher:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._queue = queue
-        self._sender = sender
+        self._exporter = exporter
         self._backoff = backoff
         self._counters = counters
         self._signal = signal
         self._clock = clock
         self._sleep = sleep
-        self._most = MOST_ITEMS
-        self._bytes = BATCH_BYTES
+        self._most = exporter.limits.items
+        self._bytes = exporter.limits.size
 
     @property
     def configured(self) -> bool:
         """Whether this signal goes anywhere."""
-        return self._sender.configured
+        return self._exporter.configured
 
     def flush(self, deadline: float, *, last: bool = False) -> None:
         """Send until `deadline` (monotonic). `last`: nobody waits and nothing comes after, so wait and try again."""
@@ -79,7 +77,7 @@ class Flusher:
         while len(self._queue) and self._clock() < deadline:
             items = self._queue.head(self._most, self._bytes)
             result = self._attempt(items, deadline, last=last)
-            if result.kind == "retry":
+            if result.kind == RETRY:
                 pause = self._backoff.failed(result.wait)
                 if last:
                     # Two seconds are all there is: shorter pauses, unless the backend itself asked for one.
@@ -87,7 +85,7 @@ class Flusher:
                 self._counters.add(signal.counter(FAILED), "unavailable")
                 self._counters.say(
                     f"{signal.name} retry",
-                    f"the OTLP backend did not take {signal.items} ({result.reason}); kept for later",
+                    f"{self._exporter.name} did not take {signal.items} ({result.reason}); kept for later",
                 )
                 if not last or self._clock() + pause >= deadline:
                     return
@@ -97,34 +95,35 @@ class Flusher:
             self._settle(items, result)
 
     def _attempt(self, items: list[Item], deadline: float, *, last: bool) -> Result:
-        timeout = self._sender.timeout
+        timeout = self._exporter.timeout
         if not last:
             timeout = self._backoff.attempt(timeout)
-        return self._sender.send(_body(items), min(deadline, self._clock() + timeout))
+        return self._exporter.send(_body(items), min(deadline, self._clock() + timeout))
 
     def _settle(self, items: list[Item], result: Result) -> None:
         signal, count = self._signal, _count(items)
-        if result.kind == "too large" and len(items) > 1:
+        if result.kind == TOO_LARGE and len(items) > 1:
             # Halve for good: a backend's limit does not change between two batches.
             self._most = max(1, count // 2)
             self._bytes = max(1, sum(len(item.data) for item in items) // 2)
             return
         self._queue.remove(len(items))
-        if result.kind == "sent":
+        if result.kind == TAKEN:
             rejected = min(result.rejected, count)
             self._add(SENT, "", count - rejected)
             self._add(DROPPED, "rejected", rejected)
             if rejected or result.reason:
                 self._counters.say(
-                    f"{signal.name} partial", f"the OTLP backend rejected {rejected} {signal.items}: {result.reason}"
+                    f"{signal.name} partial",
+                    f"{self._exporter.name} rejected {rejected} {signal.items}: {result.reason}",
                 )
             return
-        self._add(DROPPED, "too_large" if result.kind == "too large" else "refused", count)
+        self._add(DROPPED, "too_large" if result.kind == TOO_LARGE else "refused", count)
         what = f"{count} {signal.items}" if count else signal.items
         self._counters.say(
             f"{signal.name} {result.reason[:8]}",
-            f"the OTLP backend refused {what} for good ({result.reason}); they are dropped. "
-            f"Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS{signal.hint}",
+            f"{self._exporter.name} refused {what} for good ({result.reason}); they are dropped. "
+            f"{self._exporter.advice}{signal.hint}",
         )
 
     def _add(self, kind: str, reason: str, count: int) -> None:

@@ -1,0 +1,143 @@
+"""Reads every setting once, into one frozen object.
+
+This is the only module of the collector that knows the environment, so that everything else can be built in a test
+from a plain mapping. A bad value never stops the collector: it becomes one complaint and the default.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hoptrace_collector.address import Url, is_here, parse_url
+from hoptrace_collector.settings.lookup import Lookup, unquote
+from hoptrace_collector.settings.otlp import Otlp, read_otlp
+from hoptrace_collector.settings.secret import Secret
+
+__all__ = ["Settings", "from_environment", "read"]
+
+MANAGED_INSTANCES = "lambda-managed-instances"
+
+
+class Settings(NamedTuple):
+    """Everything that can be set; times in seconds, sizes in bytes."""
+
+    runtime_api: str = ""
+    function_name: str = ""
+    function_version: str = ""
+    region: str = ""
+    memory: int = 0
+    initialization_type: str = "on-demand"
+    run_dir: str = "/tmp/.hoptrace"
+    traces: Otlp = Otlp()
+    metrics: Otlp = Otlp()
+    logs: Otlp = Otlp()
+    metric_interval: float = 60.0
+    flush_timeout: float = 2.0
+    flush_interval: float = 0.0
+    telemetry_port: int = 4319
+    otlp_port: int = 4318
+    python_path: str = ""
+    refused: bool = False
+    queue_bytes: int = 8 * 1024 * 1024
+    function_logs: bool = False
+    alert_bus: str = ""
+    eventbridge: Url | None = None
+    access_key: str = ""
+    secret_key: Secret = Secret("")
+    session_token: Secret = Secret("")
+    credentials_uri: str = ""
+    credentials_token: Secret = Secret("")
+    resource: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def managed_instances(self) -> bool:
+        """Whether this environment is never told of an INVOKE (Lambda Managed Instances)."""
+        return self.initialization_type == MANAGED_INSTANCES
+
+    def without_self(self, port: int) -> tuple["Settings", list[str]]:
+        """Return these settings without the endpoints that are our own receiver, which listens on `port` here.
+
+        Also the complaint of it. What listens on another port of this machine, such as a collector or a gateway of
+        the user's, is none of ours and stays.
+        """
+        circles = [target for target in (self.traces, self.metrics, self.logs) if is_here(target.url, port)]
+        if not circles:
+            return self, []
+        names = " and ".join(dict.fromkeys(target.source for target in circles))
+        line = (
+            f"{names} names the collector's own receiver (port {port}): what is sent there would go in a circle, so "
+            "nothing is exported. Set HOPTRACE_EXPORTER_OTLP_ENDPOINT to the backend's address; "
+            f"{names} may stay for exporters in the function"
+        )
+        traces, metrics, logs = (
+            target._replace(url=None) if target in circles else target
+            for target in (self.traces, self.metrics, self.logs)
+        )
+        return self._replace(traces=traces, metrics=metrics, logs=logs, refused=True), [line]
+
+
+def from_environment() -> tuple[Settings, list[str]]:
+    """Read the settings out of this process's environment; see `read`."""
+    return read(os.environ)
+
+
+def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Build the settings from `env`; return them and one complaint for each value that was not usable."""
+    complaints: list[str] = []
+    get = Lookup(env, complaints)
+    region = env.get("AWS_REGION", "") or env.get("AWS_DEFAULT_REGION", "")
+    bus = env.get("HOPTRACE_ALERT_EVENT_BUS", "").strip()
+    settings = Settings(
+        runtime_api=env.get("AWS_LAMBDA_RUNTIME_API", ""),
+        function_name=env.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        function_version=env.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+        region=region,
+        memory=get.whole("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0) * 1024 * 1024,
+        initialization_type=env.get("AWS_LAMBDA_INITIALIZATION_TYPE", "") or "on-demand",
+        run_dir=env.get("HOPTRACE_RUN_DIR", "") or "/tmp/.hoptrace",
+        traces=read_otlp(env, get, "TRACES"),
+        metrics=read_otlp(env, get, "METRICS"),
+        logs=read_otlp(env, get, "LOGS"),
+        metric_interval=get.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+        flush_timeout=get.milliseconds("HOPTRACE_FLUSH_TIMEOUT", 2_000),
+        flush_interval=get.milliseconds("HOPTRACE_FLUSH_INTERVAL", 0, least=0),
+        telemetry_port=get.whole("HOPTRACE_TELEMETRY_PORT", 4319, least=1, most=65_535),
+        otlp_port=get.whole("HOPTRACE_OTLP_PORT", 4318, most=65_535),
+        python_path=env.get("PYTHONPATH", ""),
+        function_logs=get.function_logs("HOPTRACE_LOGS"),
+        queue_bytes=get.whole("HOPTRACE_QUEUE_BYTES", 8 * 1024 * 1024, least=64 * 1024),
+        alert_bus=bus,
+        eventbridge=_eventbridge(env, get, region) if bus else None,
+        access_key=env.get("AWS_ACCESS_KEY_ID", ""),
+        secret_key=Secret(env.get("AWS_SECRET_ACCESS_KEY", "")),
+        session_token=Secret(env.get("AWS_SESSION_TOKEN", "")),
+        credentials_uri=env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""),
+        credentials_token=Secret(env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")),
+        resource=_resource(env, complaints),
+    )
+    # The signals share variables: each is complained of once.
+    return settings, list(dict.fromkeys(complaints))
+
+
+def _eventbridge(env: Mapping[str, str], get: Lookup, region: str) -> Url | None:
+    for name in ("AWS_ENDPOINT_URL_EVENTBRIDGE", "AWS_ENDPOINT_URL"):
+        if env.get(name, "").strip() and (url := get.url(name)) is not None:
+            return url
+    if not region:
+        get.complain("HOPTRACE_ALERT_EVENT_BUS is set but AWS_REGION is not; alerts are off")
+        return None
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return parse_url(f"https://events.{region}.{suffix}/")
+
+
+def _resource(env: Mapping[str, str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
+    attributes: dict[str, str] = {}
+    for pair in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, equals, value = pair.partition("=")
+        if key.strip() and equals:
+            attributes[unquote(key.strip())] = unquote(value.strip())
+        elif pair.strip():
+            complaints.append("OTEL_RESOURCE_ATTRIBUTES holds an entry that is not key=value; it is left out")
+    if env.get("OTEL_SERVICE_NAME", ""):
+        attributes["service.name"] = env["OTEL_SERVICE_NAME"]
+    return tuple(attributes.items())
