@@ -62,7 +62,7 @@ def read_otlp(env: Mapping[str, str], get: Lookup, signal: str) -> Otlp:
 
 
 def headers_of(text: str, name: str, get: Lookup) -> tuple[tuple[str, Secret], ...]:
-    """Take `key=value,key=value` apart, percent-encoded as OpenTelemetry has it; `name` is the variable it stands in."""
+    """Take `key=value,key=value` (percent-encoded) apart; `name` is the variable that it stands in."""
     headers = []
     for at, pair in enumerate(text.split(","), 1):
         if not pair.strip():
