@@ -386,13 +386,14 @@ class Collector:
         # Only for who has set it: hashing and signing are a tenth of the start.
         from hoptrace_collector.alert.alerts import Alerts
         from hoptrace_collector.alert.eventbridge import EventBridge
-        from hoptrace_collector.aws import CredentialsSource
+        from hoptrace_collector.aws.api import Api
+        from hoptrace_collector.aws.credentials import CredentialsSource
 
         return Alerts(
             os.path.join(settings.run_dir, "alerts.json"),
             settings.alert_bus,
             settings.function_name,
-            EventBridge(settings.eventbridge, settings.region, CredentialsSource(settings)),
+            EventBridge(Api("events", settings.eventbridge, settings.region, CredentialsSource(settings))),
             counters,
             clock=clock,
         )

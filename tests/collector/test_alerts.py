@@ -17,7 +17,8 @@ from hoptrace_collector.alert.alerts import MOST_PENDING, Alerts
 from hoptrace_collector.alert.eventbridge import Answer, EventBridge
 from hoptrace_collector.alert.events import DETAIL_TYPE, SOURCE
 from hoptrace_collector.alert.rules import evaluate, states_from_json, states_to_json
-from hoptrace_collector.aws import CredentialsSource
+from hoptrace_collector.aws.api import Api
+from hoptrace_collector.aws.credentials import CredentialsSource
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import Invocation, Origin, Span
 from hoptrace_collector.settings import Secret, Settings, parse_url
@@ -176,7 +177,7 @@ def test_a_damaged_state_file_is_begun_anew(tmp_path: Path, content: bytes) -> N
 
 def bridge(url: str) -> EventBridge:
     settings = Settings(access_key="AK", secret_key=Secret("SK"))
-    return EventBridge(parse_url(url), "eu-west-1", CredentialsSource(settings))
+    return EventBridge(Api("events", parse_url(url), "eu-west-1", CredentialsSource(settings)))
 
 
 def test_a_missing_permission_is_one_line_that_names_it_and_the_bus(tmp_path: Path) -> None:

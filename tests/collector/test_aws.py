@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -10,12 +11,15 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoptrace_collector.aws import Credentials, CredentialsError, CredentialsSource, amz_date, sign
-from hoptrace_collector.settings import Secret, Settings, parse_url
+from hoptrace_collector.aws.credentials import CredentialsError, CredentialsSource
+from hoptrace_collector.aws.sign import Credentials, amz_date, sign
+from hoptrace_collector.settings import Secret, Settings, parse_url, read
 
 from .support import Backend
 
 words = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=30)
+targets = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), max_size=30)
+names = st.from_regex(r"x-a[a-z0-9-]{1,9}", fullmatch=True)
 
 
 @given(
@@ -23,32 +27,47 @@ words = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
     secret=words,
     token=st.one_of(st.just(""), words),
     region=st.sampled_from(["us-east-1", "eu-west-1", "cn-north-1"]),
+    service=st.sampled_from(["events", "xray", "logs", "monitoring", "secretsmanager", "ssm"]),
+    method=st.sampled_from(["POST", "GET"]),
     body=st.binary(max_size=200),
-    url=st.sampled_from(
+    host=st.sampled_from(
         [
-            "https://events.eu-west-1.amazonaws.com/",
-            "http://127.0.0.1:4577/",
-            "http://localhost:80/",
-            "https://host.example:8443/?b=2&a=1",
+            "https://xray.eu-west-1.amazonaws.com",
+            "http://127.0.0.1:4577",
+            "http://localhost:80",
+            "https://host.example:8443",
+            "http://[::1]:4577",
         ]
     ),
-    target=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=20).filter(str.strip),
+    target=st.one_of(targets, st.sampled_from(["/a/../b//c/./d/", "/v1/logs?b=2&a=1&a=0&a-b=3", "/%7Ex?=&&x"])),
+    extra=st.dictionaries(names, st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20), max_size=3),
 )
 def test_the_signature_is_botocores(
-    key: str, secret: str, token: str, region: str, body: bytes, url: str, target: str
+    key: str,
+    secret: str,
+    token: str,
+    region: str,
+    service: str,
+    method: str,
+    body: bytes,
+    host: str,
+    target: str,
+    extra: dict[str, str],
 ) -> None:
-    headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.strip())]
-    oracle = AWSRequest("POST", url, data=body, headers=dict(headers))
-    signer = SigV4Auth(BotocoreCredentials(key, secret, token or None), "events", region)
+    url = host + "/" + target.lstrip("/")
+    headers = {"content-type": "application/x-protobuf", **{k: v for k, v in extra.items() if k[:6] != "x-amz-"}}
+    oracle = AWSRequest(method, url, data=body, headers=headers)
+    signer = SigV4Auth(BotocoreCredentials(key, secret, token or None), service, region)
     signer.add_auth(oracle)
     ours = sign(
         Credentials(key, Secret(secret), Secret(token)),
-        service="events",
+        service=service,
         region=region,
         url=parse_url(url),
-        headers=headers,
+        headers=list(headers.items()),
         body=body,
         date=oracle.headers["X-Amz-Date"],
+        method=method,
     )
     assert dict(ours)["authorization"] == oracle.headers["Authorization"]
 
@@ -84,3 +103,32 @@ def test_credentials_that_cannot_be_read_are_one_kind_of_error(document: bytes) 
         CredentialsSource(Settings(credentials_uri=backend.url)).get(time.monotonic() + 2)
     with pytest.raises(CredentialsError):
         CredentialsSource(Settings()).get(time.monotonic() + 2)
+
+
+def test_credentials_that_say_when_they_end_are_fetched_anew_before_that(tmp_path: Path) -> None:
+    document = {"AccessKeyId": "AK", "SecretAccessKey": "SK", "Token": "T", "Expiration": "2026-09-21T14:33:20Z"}
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    with Backend(get=(200, {}, json.dumps(document).encode())) as backend:
+        settings = Settings(credentials_uri=backend.url + "/v1", credentials_token_file=str(token))
+        clock = [0.0]
+        source = CredentialsSource(settings, clock=lambda: clock[0], now=lambda: 1_790_000_000.0)  # 20 minutes before
+        source.get(time.monotonic() + 2)
+        clock[0] = 899.0
+        source.get(time.monotonic() + 2)
+        assert len(backend.requests) == 1
+        clock[0] = 901.0
+        token.write_text("second\n")
+        source.get(time.monotonic() + 2)
+        assert [posted.headers["authorization"] for posted in backend.requests] == ["first", "second"]
+        source.forget()
+        clock[0] = 0.0
+        source.get(time.monotonic() + 2)
+        assert len(backend.requests) == 3, "what AWS called expired is not kept"
+
+
+def test_the_address_of_credentials_is_lambdas_or_that_of_ecs() -> None:
+    relative, _ = read({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x"})
+    assert relative.credentials_uri == "http://169.254.170.2/v2/credentials/x"
+    full, _ = read({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x"})
+    assert full.credentials_uri == "http://127.0.0.1/x"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import InitReport, Report, RuntimeDone
-from hoptrace_collector.receive.telemetry import TelemetryListener, nanoseconds, parse_batch
+from hoptrace_collector.receive.telemetry import TelemetryListener, parse_batch
+from hoptrace_collector.timestamps import nanoseconds
 
 from .test_records import json_values
 

@@ -1,13 +1,8 @@
 """Puts events on a bus: one signed POST, and an answer for each entry (EventBridge API reference, "PutEvents")."""
 
-import json
-import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from hoptrace_collector.aws import CredentialsError, CredentialsSource, amz_date, sign
-from hoptrace_collector.settings import Url
-from hoptrace_collector.transport import Response, TransportError, request
+from hoptrace_collector.aws import api
 
 __all__ = ["MOST_ENTRIES", "Answer", "EventBridge"]
 
@@ -36,60 +31,24 @@ class Answer(NamedTuple):
 
 
 class EventBridge:
-    """Sends entries to `url` in `region`; `now` gives seconds since the epoch."""
+    """Puts entries on whatever bus they name, by `events`."""
 
-    def __init__(
-        self, url: Url, region: str, credentials: CredentialsSource, *, now: Callable[[], float] = time.time
-    ) -> None:
-        self._url = url
-        self._region = region or "us-east-1"
-        self._credentials = credentials
-        self._now = now
-        self._tls_context: Any = None
+    def __init__(self, events: api.Api) -> None:
+        self._events = events
 
     def put(self, entries: list[dict[str, Any]], deadline: float) -> list[Answer]:
         """Send at most ten entries and return an answer for each, in their order. Never raises."""
-        body = json.dumps({"Entries": entries}).encode()
-        headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AWSEvents.PutEvents")]
-        try:
-            signed = sign(
-                self._credentials.get(deadline),
-                service="events",
-                region=self._region,
-                url=self._url,
-                headers=headers,
-                body=body,
-                date=amz_date(self._now()),
-            )
-            response = request("POST", self._url, signed, body, deadline=deadline, tls=self._tls)
-        except CredentialsError as error:
-            return [Answer("ServiceUnavailable", str(error))] * len(entries)
-        except (TransportError, OSError) as error:
-            return [Answer("ServiceUnavailable", str(error))] * len(entries)
-        return _answers(response, len(entries))
-
-    def _tls(self) -> Any:
-        if self._tls_context is None:
-            import ssl
-
-            self._tls_context = ssl.create_default_context()
-        return self._tls_context
+        return _answers(self._events.call("AWSEvents.PutEvents", {"Entries": entries}, deadline), len(entries))
 
 
-def _answers(response: Response, count: int) -> list[Answer]:
+def _answers(said: api.Answer, count: int) -> list[Answer]:
     """Read the answer; it lists one result for each entry, in order, whatever the HTTP status says of the whole."""
-    try:
-        value = json.loads(response.body)
-    except (ValueError, RecursionError):
-        value = None
-    body = value if isinstance(value, dict) else {}
-    if response.status != 200:
-        kind = str(body.get("__type", "")).rpartition("#")[2].partition(":")[0]
-        if response.status >= 500 or response.status == 429:
+    if said.status != 200:
+        kind = said.error
+        if not said.status or said.status >= 500 or said.status == 429:
             kind = kind if kind in RETRYABLE else "ServiceUnavailable"
-        message = body.get("message") or body.get("Message") or f"HTTP {response.status}"
-        return [Answer(kind or f"HTTP {response.status}", str(message))] * count
-    results = body.get("Entries")
+        return [Answer(kind or f"HTTP {said.status}", said.message)] * count
+    results = said.body.get("Entries")
     if not isinstance(results, list) or len(results) != count:
         return [Answer("ServiceUnavailable", "the answer does not speak of every entry")] * count
     return [_answer(result) for result in results]

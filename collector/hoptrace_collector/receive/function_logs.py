@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from hoptrace_collector.model import Line, LogRecord, Value, attributes, clean, text
-from hoptrace_collector.receive.telemetry import nanoseconds
+from hoptrace_collector.timestamps import nanoseconds
 
 __all__ = ["read"]
 

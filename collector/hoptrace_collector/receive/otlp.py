@@ -63,7 +63,7 @@ def parse(signal: str, content_type: str, encoding: str, body: bytes, limit: int
         request = _request(signal)
         if kind == JSON:
             # Only for who sends it: 2 ms of imports and 270 kB.
-            from hoptrace_collector.receive.otlp_json import merge
+            from hoptrace_collector.otlp_json import merge
 
             merge(body, request)
         else:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hoptrace_collector.address import Url, is_here, parse_url
+from hoptrace_collector.address import Url, aws_endpoint, is_here
 from hoptrace_collector.settings.lookup import Lookup, unquote
 from hoptrace_collector.settings.otlp import Otlp, read_otlp
 from hoptrace_collector.settings.secret import Secret
@@ -47,6 +47,7 @@ class Settings(NamedTuple):
     session_token: Secret = Secret("")
     credentials_uri: str = ""
     credentials_token: Secret = Secret("")
+    credentials_token_file: str = ""
     resource: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -111,8 +112,9 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         access_key=env.get("AWS_ACCESS_KEY_ID", ""),
         secret_key=Secret(env.get("AWS_SECRET_ACCESS_KEY", "")),
         session_token=Secret(env.get("AWS_SESSION_TOKEN", "")),
-        credentials_uri=env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""),
+        credentials_uri=_credentials_uri(env),
         credentials_token=Secret(env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")),
+        credentials_token_file=env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", ""),
         resource=_resource(env, complaints),
     )
     # The signals share variables: each is complained of once.
@@ -126,8 +128,13 @@ def _eventbridge(env: Mapping[str, str], get: Lookup, region: str) -> Url | None
     if not region:
         get.complain("HOPTRACE_ALERT_EVENT_BUS is set but AWS_REGION is not; alerts are off")
         return None
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return parse_url(f"https://events.{region}.{suffix}/")
+    return aws_endpoint("events", region)
+
+
+def _credentials_uri(env: Mapping[str, str]) -> str:
+    """Return the address of container credentials; a relative one is ECS's, whose host never changes."""
+    relative = env.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
+    return f"http://169.254.170.2{relative}" if relative else env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
 
 
 def _resource(env: Mapping[str, str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
