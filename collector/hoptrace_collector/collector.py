@@ -31,13 +31,14 @@ from hoptrace_collector.model import (
     LogRecord,
     Measured,
     Origin,
-    Report,
+    RestoreReport,
     Shutdown,
     SpanEnded,
 )
 from hoptrace_collector.pipeline.backoff import Backoff
 from hoptrace_collector.pipeline.flush import SIGNALS, Flusher
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
+from hoptrace_collector.price import price_of
 from hoptrace_collector.receive.cursor import load, save
 from hoptrace_collector.receive.decode import decode
 from hoptrace_collector.receive.inbox import Inbox
@@ -91,6 +92,7 @@ class Collector:
         self._clock = clock
         self._now = now
         self._answered_at = 0
+        self._current = ""
         self._returned: list[End] = []
         self._network = network or Network()
         self._idle_since = now()
@@ -121,7 +123,9 @@ class Collector:
         self.inbox = Inbox(
             settings.queue_bytes, lambda: self._room.used, lambda signal: self._flushers[signal].configured
         )
-        self._metrics = Metrics(settings.initialization_type, peak_concurrency, now)
+        self._metrics = Metrics(
+            settings.initialization_type, peak_concurrency, now, price_of(settings, os.uname().machine), settings.memory
+        )
         self._metrics_due = clock() + settings.metric_interval
         self._flush_due = 0.0
         self._alerts = self._make_alerts(settings, counters, clock)
@@ -147,6 +151,7 @@ class Collector:
     def invoked(self, event: Invoke) -> None:
         """The function has been given an event."""
         self._invocations += 1
+        self._current = event.request_id
         self._completer.invoked(event)
 
     def gone(self) -> None:
@@ -208,6 +213,7 @@ class Collector:
         for signal in ("traces", "logs"):
             left = max(0.0, deadline - self._clock())
             self._flushers[signal].flush(deadline - min(_LEFT_FOR_THE_REST, left / 3), last=True)
+        self._metrics.last()
         self._export_metrics()
         self._flushers["metrics"].flush(deadline, last=True)
         self._remember()
@@ -227,6 +233,9 @@ class Collector:
         if self._answered_at:
             self._metrics.held(max(0, self._now() - self._answered_at) / 1e9)
             self._answered_at = 0
+        if self._current:
+            self._metrics.released(self._current)
+            self._current = ""
         self._idle_since, self._idle_total = self._now(), self._network.total()
 
     # Taking in.
@@ -266,6 +275,8 @@ class Collector:
             return self._completer.init_error(record, seen=seen)
         if record.span.attributes.get("hoptrace.init") is True and not seen:
             self._metrics.initialized(max(0, record.span.end - record.span.start) / 1e9)
+        if not seen:
+            self._metrics.called(record.span)
         return self._completer.span(record)
 
     def _io(self) -> int | None:
@@ -277,10 +288,12 @@ class Collector:
         for event in self._telemetry.take() if self._telemetry is not None else ():
             if isinstance(event, InitReport):
                 self._metrics.initialized(event.duration)
-                continue
-            if isinstance(event, Report) and event.memory:
-                self._metrics.memory(event.request_id, event.memory)
-            self._keep(self._completer.telemetry(event), None)
+            elif isinstance(event, RestoreReport):
+                self._metrics.restored(event.duration)
+            else:
+                # An invocation that Lambda ends is first closed, then what is said of it belongs to it.
+                self._keep(self._completer.telemetry(event), None)
+                self._metrics.told(event)
         if self._logs is not None:
             self._logs.take(self._completer.origin.resource)
 

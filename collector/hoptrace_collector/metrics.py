@@ -1,78 +1,70 @@
-"""Aggregates invocations into metrics, delta temporality, between two exports.
+"""Makes metrics of invocations and of what Lambda says about them; `metrics_table` has them all.
 
-The names are those of OpenTelemetry's "Semantic conventions for FaaS metrics" where it has one. `faas.invocations`
-counts successes only, as it says there: all invocations are the sum of it, `faas.errors` and `faas.timeouts`.
-Concurrency can only be seen from inside this environment: the rate of `hoptrace.environment.busy_time`, summed over
-environments, is the mean concurrency (Little's law); `in_flight.max` exceeds 1 on Managed Instances only.
+Metrics are made before anything is sampled, so that they count every invocation. Concurrency can only be seen from
+inside this environment: the rate of `hoptrace.environment.busy_time`, summed over environments, is the mean
+concurrency (Little's law).
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from math import ceil
 
-from hoptrace_collector.model import Histogram, Invocation, Number
+from hoptrace_collector.aggregate import Aggregate, Attributes, Few
+from hoptrace_collector.metrics_table import own_row
+from hoptrace_collector.model import Histogram, Invocation, Number, Report, RuntimeDone, Span
+from hoptrace_collector.price import Price
 
 __all__ = ["Metrics"]
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-BYTES = tuple(float(mebibytes * 1024 * 1024) for mebibytes in (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192))
-TRANSFERS = tuple(float(1024 * 4**power) for power in range(10))
-
 _MOST_INTERVALS = 10_000
-_MOST_SERIES = 1_000
-_MOST_TRIGGERS = 64
-
-_COUNTERS = {
-    "faas.invocations": ("{invocation}", "Number of successful invocations."),
-    "faas.errors": ("{error}", "Number of invocation errors."),
-    "faas.timeouts": ("{timeout}", "Number of invocation timeouts."),
-    "faas.coldstarts": ("{coldstart}", "Number of invocation cold starts."),
-    "hoptrace.environment.busy_time": ("s", "Time that this environment has spent on invocations."),
-}
-_HISTOGRAMS = {
-    "faas.invoke_duration": ("s", "Measures the duration of the function's logic execution.", SECONDS),
-    "faas.init_duration": ("s", "Measures the duration of the function's initialization.", SECONDS),
-    "hoptrace.environment.post_response_time": (
-        "s",
-        "Time from the handler's return to the collector's asking for the next event.",
-        SECONDS,
-    ),
-    "faas.cpu_usage": ("s", "Distribution of CPU usage per invocation.", SECONDS),
-    "faas.net_io": ("By", "Distribution of net I/O usage per invocation.", TRANSFERS),
-    "faas.mem_usage": ("By", "Distribution of max memory usage per invocation.", BYTES),
-}
-
-Key = tuple[str, tuple[tuple[str, str], ...]]
+_MOST_REMEMBERED = 64
+_OUT_OF_MEMORY = "Runtime.OutOfMemory"
+_REPORTED: Attributes = (("hoptrace.source", "report"),)
+_MEASURED: Attributes = (("hoptrace.source", "clock"),)
 
 
-class _Distribution:
-    __slots__ = ("counts", "least", "most", "total")
+class _Ended:
+    """What is known of an invocation while Lambda's word about it may still come; `billed` in seconds, by our clock."""
 
-    def __init__(self, bounds: int) -> None:
-        self.counts = [0] * (bounds + 1)
-        self.total = 0.0
-        self.least = float("inf")
-        self.most = float("-inf")
+    __slots__ = ("billed", "start", "trigger")
+
+    def __init__(self, trigger: Attributes, start: int, billed: float) -> None:
+        self.trigger = trigger
+        self.start = start
+        self.billed = billed
 
 
 class Metrics:
     """What happened since the last `take`.
 
     `initialization_type` becomes an attribute of the environment's own metrics, `peak` counts overlapping intervals,
-    `now` gives nanoseconds since the epoch.
+    `now` gives nanoseconds since the epoch, `price` is None where there is none by time, `memory` the function's in
+    bytes, `seen` as in `Aggregate`.
     """
 
     def __init__(
-        self, initialization_type: str, peak: Callable[[Iterable[tuple[int, int]]], int], now: Callable[[], int]
+        self,
+        initialization_type: str,
+        peak: Callable[[Iterable[tuple[int, int]]], int],
+        now: Callable[[], int],
+        price: Price | None = None,
+        memory: int = 0,
+        seen: Callable[[str, Attributes, float], None] | None = None,
     ) -> None:
         self._environment = (("aws.lambda.initialization_type", initialization_type),)
         self._peak = peak
         self._now = now
+        self._price = price
+        self._memory = memory
         self._begun = now()
-        self._sums: dict[Key, int | float] = {}
-        self._distributions: dict[Key, _Distribution] = {}
+        self._all = Aggregate(seen)
         self._intervals: list[tuple[int, int]] = []
-        self._initialized = False
-        self._triggers: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._peak_before = 0
+        self._initialized = 0.0
+        self._init_billed = True
+        self._ended: dict[str, _Ended] = {}
+        self._error_types, self._methods = Few(), Few()
+
+    # What the tracer recorded, and what was made of it.
 
     def ended(self, invocation: Invocation) -> None:
         """Count an invocation that is over; one whose end is unknown counts for nothing."""
@@ -80,78 +72,137 @@ class Metrics:
             return
         span = invocation.span
         trigger = (("faas.trigger", invocation.attribute("faas.trigger") or "other"),)
-        name = {"ok": "faas.invocations", "timeout": "faas.timeouts"}.get(invocation.outcome, "faas.errors")
-        self._add((name, trigger), 1)
-        if span.attributes.get("faas.coldstart") is True:
-            self._add(("faas.coldstarts", trigger), 1)
-        self._triggers[invocation.request_id] = trigger
-        while len(self._triggers) > _MOST_TRIGGERS:
-            del self._triggers[next(iter(self._triggers))]
+        self._outcome(invocation, trigger)
         if invocation.cpu:
-            self._record(("faas.cpu_usage", trigger), invocation.cpu / 1e9)
+            self._all.record("faas.cpu_usage", trigger, invocation.cpu / 1e9)
         duration = max(0, span.end - span.start) / 1e9
-        self._record(("faas.invoke_duration", trigger), duration)
-        self._add(("hoptrace.environment.busy_time", self._environment), duration)
-        if len(self._intervals) < _MOST_INTERVALS:
-            self._intervals.append((span.start, span.end))
+        self._remember(invocation.request_id, _Ended(trigger, span.start, duration))
+        self._all.record("faas.invoke_duration", trigger, duration)
+        self._all.add("hoptrace.environment.invocations", self._environment, 1)
+        self._all.add("hoptrace.environment.busy_time", self._environment, duration)
+        for name in ("hoptrace.message.age", "hoptrace.iterator.age"):
+            if (age := _number(span, name)) is not None:
+                self._all.record(name, trigger, max(0.0, age))
+        if failures := _number(span, "hoptrace.batch.item_failures"):
+            self._all.add("hoptrace.batch.item_failures", trigger, failures)
+        self._during(span.start, span.end)
+
+    def _outcome(self, invocation: Invocation, trigger: Attributes) -> None:
+        if invocation.outcome == "ok":
+            self._all.add("faas.invocations", trigger, 1)
+        elif invocation.outcome == "timeout":
+            self._all.add("faas.timeouts", trigger, 1)
+        else:
+            kind = ("error.type", self._error_types(invocation.error_type))
+            self._all.add("faas.errors", (*trigger, kind), 1)
+        if invocation.error_type == _OUT_OF_MEMORY:
+            self._all.add("hoptrace.invocation.out_of_memory", trigger, 1)
+        if invocation.span.attributes.get("faas.coldstart") is True:
+            self._all.add("faas.coldstarts", trigger, 1)
+
+    def called(self, span: Span) -> None:
+        """Take notice of a span inside an invocation: how often AWS throttled the call."""
+        if throttles := _number(span, "hoptrace.aws.throttle_count"):
+            method = span.attributes.get("rpc.method", "")
+            called = (("rpc.method", self._methods(method if isinstance(method, str) else "")),)
+            self._all.add("hoptrace.aws.throttles", called, throttles)
+
+    def held(self, seconds: float) -> None:
+        """Record how long the environment was still held after an invocation had returned."""
+        self._all.record("hoptrace.environment.post_response_time", self._environment, seconds)
+
+    def released(self, request_id: str) -> None:
+        """Note that the environment is given back now: until here its invocation is billed."""
+        if (ended := self._ended.get(request_id)) is not None:
+            ended.billed = max(0, self._now() - ended.start) / 1e9
+            if not self._init_billed:
+                ended.billed += self._initialized
+        self._init_billed = True
+
+    def network(self, request_id: str, transferred: int) -> None:
+        """Record the bytes that the environment sent and received during an invocation."""
+        self._all.record("faas.net_io", self._trigger(request_id), float(transferred))
+
+    # What Lambda says.
 
     def initialized(self, seconds: float) -> None:
         """Record the initialisation of this environment; of several reports of it the first counts."""
         if not self._initialized:
-            self._initialized = True
-            self._record(("faas.init_duration", self._environment), seconds)
+            self._initialized = max(seconds, 1e-9)
+            # What is initialised ahead of demand is not billed by the invocation.
+            self._init_billed = self._environment[0][1] != "on-demand"
+            self._all.record("faas.init_duration", self._environment, seconds)
 
-    def held(self, seconds: float) -> None:
-        """Record how long the environment was still held after an invocation had returned."""
-        self._record(("hoptrace.environment.post_response_time", self._environment), seconds)
+    def restored(self, seconds: float) -> None:
+        """Record how long the snapshot took to be restored."""
+        self._all.record("hoptrace.environment.restore_duration", self._environment, seconds)
 
-    def memory(self, request_id: str, used: int) -> None:
-        """Record the memory in bytes that Lambda reports for an invocation."""
-        self._record(("faas.mem_usage", self._triggers.get(request_id, ())), float(used))
+    def told(self, event: RuntimeDone | Report) -> None:
+        """Record what Lambda says of an invocation after its end."""
+        trigger = self._trigger(event.request_id)
+        if event.latency is not None:
+            self._all.record("hoptrace.response.latency", trigger, event.latency)
+        if isinstance(event, RuntimeDone):
+            if event.produced is not None:
+                self._all.record("hoptrace.response.size", trigger, float(event.produced))
+            return
+        size = event.memory_size or self._memory
+        if event.memory:
+            self._all.record("faas.mem_usage", trigger, float(event.memory))
+            if size:
+                self._all.record("hoptrace.invocation.memory_utilization", trigger, event.memory / size)
+        if event.overhead is not None:
+            self._all.record("hoptrace.environment.extension_overhead", self._environment, event.overhead)
+        if event.billed:
+            self._bill(event.billed, size, _REPORTED)
+        self._ended.pop(event.request_id, None)
 
-    def network(self, request_id: str, transferred: int) -> None:
-        """Record the bytes that the environment sent and received during an invocation."""
-        self._record(("faas.net_io", self._triggers.get(request_id, ())), float(transferred))
+    def last(self) -> None:
+        """Bill what was never reported, by our own clock; nothing more will be."""
+        for ended in self._ended.values():
+            self._bill(ceil(ended.billed * 1000) / 1000, self._memory, _MEASURED)
+        self._ended.clear()
+
+    def _bill(self, seconds: float, memory: int, source: Attributes) -> None:
+        if self._price is not None:
+            self._all.add("hoptrace.invocation.billed_duration", source, seconds)
+            self._all.add("hoptrace.invocation.estimated_cost", source, self._price.of(seconds, memory))
+
+    # What leaves.
 
     def take(self, own: dict[tuple[str, str], int]) -> list[Number | Histogram]:
         """Return what was aggregated, with the collector's `own` numbers by (kind, reason), and begin anew."""
         start, end = self._begun, max(self._now(), self._begun + 1)
-        points: list[Number | Histogram] = []
-        for (name, attributes), value in self._sums.items():
-            unit, description = _COUNTERS[name]
-            points.append(Number("sum", name, unit, description, attributes, value, start, end))
-        for (name, attributes), d in self._distributions.items():
-            unit, description, bounds = _HISTOGRAMS[name]
-            points.append(
-                Histogram(name, unit, description, attributes, bounds, d.counts, d.total, d.least, d.most, start, end)
-            )
         if self._intervals:
-            points.append(
-                Number(
-                    "gauge", "hoptrace.environment.in_flight.max", "{invocation}",
-                    "Largest number of invocations at a time in this environment.",
-                    self._environment, self._peak(self._intervals), start, end,
-                )
-            )  # fmt: skip
+            peak = max(self._peak_before, self._peak(self._intervals))
+            self._all.set("hoptrace.environment.in_flight.max", self._environment, peak)
+        if self._all or own:
+            self._all.set("hoptrace.environment.alive", self._environment, 1)
+        points = self._all.take(start, end)
         for (kind, reason), count in own.items():
-            attributes = (("reason", reason),) if reason else ()
-            name, unit = f"hoptrace.collector.{kind}", "{item}"
-            points.append(Number("sum", name, unit, "What became of the data.", attributes, count, start, end))
-        self._begun, self._sums, self._distributions, self._intervals = end, {}, {}, []
+            row, attributes = own_row(kind), (("reason", reason),) if reason else ()
+            points.append(Number("sum", row.name, row.unit, row.description, attributes, count, start, end))
+        self._begun, self._intervals, self._peak_before = end, [], 0
         return points
 
-    def _add(self, key: Key, value: float) -> None:
-        if key in self._sums or len(self._sums) < _MOST_SERIES:
-            self._sums[key] = self._sums.get(key, 0) + value
+    def _during(self, start: int, end: int) -> None:
+        if len(self._intervals) >= _MOST_INTERVALS:
+            # The next ones overlap the latest, if any.
+            self._peak_before = max(self._peak_before, self._peak(self._intervals))
+            self._intervals = sorted(self._intervals, key=lambda interval: interval[1])[-_MOST_INTERVALS // 10 :]
+        self._intervals.append((start, end))
 
-    def _record(self, key: Key, value: float) -> None:
-        bounds = _HISTOGRAMS[key[0]][2]
-        distribution = self._distributions.get(key)
-        if distribution is None:
-            if len(self._distributions) >= _MOST_SERIES:
-                return
-            distribution = self._distributions[key] = _Distribution(len(bounds))
-        distribution.counts[bisect_left(bounds, value)] += 1
-        distribution.total += value
-        distribution.least = min(distribution.least, value)
-        distribution.most = max(distribution.most, value)
+    def _trigger(self, request_id: str) -> Attributes:
+        ended = self._ended.get(request_id)
+        return ended.trigger if ended is not None else ()
+
+    def _remember(self, request_id: str, ended: _Ended) -> None:
+        self._ended.pop(request_id, None)
+        self._ended[request_id] = ended
+        while len(self._ended) > _MOST_REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
+
+def _number(span: Span, name: str) -> float | None:
+    value = span.attributes.get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

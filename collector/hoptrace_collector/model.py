@@ -25,6 +25,7 @@ __all__ = [
     "Origin",
     "Record",
     "Report",
+    "RestoreReport",
     "RuntimeDone",
     "Shutdown",
     "Span",
@@ -245,26 +246,47 @@ class InitReport(NamedTuple):
     duration: float
 
 
+class RestoreReport(NamedTuple):
+    """`platform.restoreReport`, of a snapshot; `duration` in seconds."""
+
+    status: str
+    error_type: str
+    duration: float
+
+
 class RuntimeDone(NamedTuple):
-    """`platform.runtimeDone`; `time` in nanoseconds since the epoch, 0 when unknown."""
+    """`platform.runtimeDone`; `time` in nanoseconds since the epoch, 0 when unknown.
+
+    `latency` is the seconds until the response, `produced` the bytes of it; None where Lambda does not say.
+    """
 
     request_id: str
     status: str
     error_type: str
     time: int
+    latency: float | None = None
+    produced: int | None = None
 
 
 class Report(NamedTuple):
-    """`platform.report`; `memory` in bytes, 0 when unknown."""
+    """`platform.report`; `memory` (used) and `memory_size` (of the function) in bytes, 0 when unknown.
+
+    `billed` in seconds, 0 when unknown; `overhead`, for which extensions held the environment, and `latency` (Managed
+    Instances say it here) in seconds, None when unknown.
+    """
 
     request_id: str
     status: str
     error_type: str
     memory: int
     time: int
+    memory_size: int = 0
+    billed: float = 0.0
+    overhead: float | None = None
+    latency: float | None = None
 
 
-Telemetry = InitReport | RuntimeDone | Report
+Telemetry = InitReport | RestoreReport | RuntimeDone | Report
 
 
 class Line(NamedTuple):

@@ -1,19 +1,33 @@
 """Metrics: aggregated here, delta temporality, encoded as the protocol says."""
 
+from typing import Any
+
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 
 from hoptrace_collector.concurrency import peak_concurrency
 from hoptrace_collector.export.encode import encode_metrics
-from hoptrace_collector.metrics import SECONDS, Metrics
-from hoptrace_collector.model import Invocation, Origin, Span
+from hoptrace_collector.metrics import Metrics
+from hoptrace_collector.metrics_table import SECONDS
+from hoptrace_collector.model import Invocation, Origin, Report, RuntimeDone, Span
+from hoptrace_collector.price import Price, list_price, price_of
+from hoptrace_collector.settings import read
 
 SECOND = 10**9
 
 
-def invocation(outcome: str = "ok", *, start: int = 0, seconds: float = 0.2, cold: bool = False) -> Invocation:
+def invocation(
+    outcome: str = "ok",
+    *,
+    start: int = 0,
+    seconds: float = 0.2,
+    cold: bool = False,
+    kind: str = "",
+    request_id: str = "r",
+    **attributes: Any,
+) -> Invocation:
     span = Span(b"\1" * 16, b"\2" * 8, "f", 2, start, start + int(seconds * SECOND))
-    span.attributes.update({"faas.trigger": "http", "faas.coldstart": cold})
-    return Invocation("r", outcome, "", "", span, Origin((), ("", "")), 0)
+    span.attributes.update({"faas.trigger": "http", "faas.coldstart": cold, **attributes})
+    return Invocation(request_id, outcome, kind, "", span, Origin((), ("", "")), 0)
 
 
 def taken(metrics: Metrics, own: dict | None = None) -> dict:
@@ -24,8 +38,14 @@ def taken(metrics: Metrics, own: dict | None = None) -> dict:
     return {metric.name: metric for metric in resource.scope_metrics[0].metrics}
 
 
-def make(now: list[int]) -> Metrics:
-    return Metrics("on-demand", peak_concurrency, lambda: now[0])
+def make(now: list[int], initialization_type: str = "on-demand", price: Price | None = None) -> Metrics:
+    return Metrics(initialization_type, peak_concurrency, lambda: now[0], price, 512 << 20)
+
+
+def by_attributes(metric: Any) -> dict[tuple[str, ...], Any]:
+    """The points of a metric, by the values of their attributes."""
+    kind = metric.WhichOneof("data")
+    return {tuple(p.value.string_value for p in point.attributes): point for point in getattr(metric, kind).data_points}
 
 
 def test_outcomes_are_counted_apart_and_an_unknown_end_not_at_all() -> None:
@@ -85,7 +105,7 @@ def test_a_cold_start_and_its_duration_are_counted_once() -> None:
     metrics.ended(invocation())
     metrics.initialized(0.3)
     metrics.initialized(0.9)
-    metrics.memory("r", 64 * 1024 * 1024)
+    metrics.told(Report("r", "success", "", 64 * 1024 * 1024, 1))
     got = taken(metrics)
     assert got["faas.coldstarts"].sum.data_points[0].as_int == 1
     assert (got["faas.init_duration"].histogram.data_points[0].sum, got["faas.init_duration"].unit) == (0.3, "s")
@@ -100,3 +120,117 @@ def test_the_collectors_own_numbers_go_along_with_their_reasons() -> None:
         ("reason", "refused"): 1,
     }
     assert got["hoptrace.collector.sent"].sum.data_points[0].as_int == 9
+
+
+def test_errors_are_told_apart_by_type_and_of_very_many_types_the_rest_is_one() -> None:
+    metrics = make([1])
+    for kind in ("ValueError", "ValueError", "Runtime.ExitError", "", *(f"E{n}" for n in range(100))):
+        metrics.ended(invocation("error", kind=kind))
+    points = by_attributes(taken(metrics)["faas.errors"])
+    assert points["http", "ValueError"].as_int == 2
+    assert points["http", "Runtime.ExitError"].as_int == 1
+    assert len(points) == 51, "50 types, and what stands for all others"
+    assert sum(point.as_int for point in points.values()) == 104
+    metrics.ended(invocation("error", kind="E99"))
+    assert list(by_attributes(taken(metrics)["faas.errors"])) == [("http", "_OTHER")], "it stays that way"
+
+
+def test_running_out_of_memory_is_an_error_with_a_number_of_its_own() -> None:
+    metrics = make([1])
+    metrics.ended(invocation("crash", kind="Runtime.OutOfMemory"))
+    metrics.ended(invocation("error", kind="MemoryError"))
+    got = taken(metrics)
+    assert got["hoptrace.invocation.out_of_memory"].sum.data_points[0].as_int == 1
+    assert sum(point.as_int for point in got["faas.errors"].sum.data_points) == 2
+
+
+def test_what_lambda_reports_belongs_to_the_trigger_of_its_invocation() -> None:
+    metrics = make([1])
+    metrics.ended(invocation())
+    metrics.told(RuntimeDone("r", "success", "", 1, latency=0.02, produced=2048))
+    metrics.told(Report("r", "success", "", 128 << 20, 1, memory_size=512 << 20, billed=0.2, overhead=0.003))
+    got = taken(metrics)
+    for name, value in {
+        "hoptrace.response.latency": 0.02,
+        "hoptrace.response.size": 2048,
+        "faas.mem_usage": 128 << 20,
+        "hoptrace.invocation.memory_utilization": 0.25,
+    }.items():
+        assert by_attributes(got[name])[("http",)].sum == value, name
+    assert by_attributes(got["hoptrace.environment.extension_overhead"])[("on-demand",)].sum == 0.003
+    assert "hoptrace.invocation.billed_duration" not in got, "there is no price"
+
+
+def test_what_is_billed_is_what_lambda_reports_and_at_the_end_what_our_clock_says_of_the_rest() -> None:
+    now = [0]
+    metrics = make(now, price=Price(0.00002, 0.0000002))
+    for number in range(3):
+        metrics.ended(invocation(start=number * SECOND, request_id=f"r{number}", cold=number == 0))
+        if number == 0:
+            metrics.initialized(1.5)
+        now[0] = number * SECOND + 250_400_000
+        metrics.released(f"r{number}")
+    metrics.told(Report("r1", "success", "", 0, 1, memory_size=1024 << 20, billed=0.3))
+    metrics.last()
+    metrics.last()
+    got = taken(metrics)
+    billed = by_attributes(got["hoptrace.invocation.billed_duration"])
+    assert billed[("report",)].as_double == 0.3
+    assert round(billed[("clock",)].as_double, 6) == 1.751 + 0.251, "begun milliseconds, and the cold start's init"
+    cost = by_attributes(got["hoptrace.invocation.estimated_cost"])
+    assert round(cost[("report",)].as_double, 12) == round(0.3 * 1.0 * 0.00002 + 0.0000002, 12)
+    assert round(cost[("clock",)].as_double, 12) == round(2.002 * 0.5 * 0.00002 + 2 * 0.0000002, 12)
+
+
+def test_the_price_is_the_list_price_of_the_machine_unless_it_is_set_and_instances_have_none() -> None:
+    assert list_price("x86_64", "on-demand") == 0.0000166667
+    assert list_price("aarch64", "snap-start") == 0.0000133334
+    assert list_price("aarch64", "provisioned-concurrency") == 0.0000077778
+    assert price_of(read({})[0], "x86_64") == Price(0.0000166667, 0.2 / 1e6)
+    given = {"HOPTRACE_PRICE_PER_GB_SECOND": "0", "HOPTRACE_PRICE_PER_MILLION_REQUESTS": "0.25"}
+    assert price_of(read(given)[0], "x86_64") == Price(0.0, 0.25 / 1e6)
+    assert price_of(read({"AWS_LAMBDA_INITIALIZATION_TYPE": "lambda-managed-instances"})[0], "x86_64") is None
+    for wrong in ("-1", "free", "1e3", "nan", "9" * 400):
+        settings, complaints = read({"HOPTRACE_PRICE_PER_GB_SECOND": wrong})
+        assert settings.measuring.gb_second is None
+        assert len(complaints) == 1
+        assert "HOPTRACE_PRICE_PER_GB_SECOND" in complaints[0]
+
+
+def test_what_spans_say_of_messages_and_throttling_is_added_up() -> None:
+    metrics = make([1])
+    ages = {"hoptrace.message.age": 2.5, "hoptrace.iterator.age": 0.5, "hoptrace.batch.item_failures": 3}
+    metrics.ended(invocation(**ages))
+    metrics.ended(invocation(**{"hoptrace.message.age": "old", "hoptrace.batch.item_failures": True}))
+    call = Span(b"\1" * 16, b"\3" * 8, "DynamoDB.GetItem", 3, 0, 1)
+    call.attributes.update({"rpc.method": "GetItem", "hoptrace.aws.throttle_count": 2})
+    metrics.called(call)
+    metrics.called(call)
+    got = taken(metrics)
+    assert by_attributes(got["hoptrace.message.age"])[("http",)].sum == 2.5
+    assert by_attributes(got["hoptrace.iterator.age"])[("http",)].count == 1
+    assert by_attributes(got["hoptrace.batch.item_failures"])[("http",)].as_int == 3
+    assert by_attributes(got["hoptrace.aws.throttles"])[("GetItem",)].as_int == 4
+
+
+def test_environments_are_counted_by_how_they_were_initialised() -> None:
+    for initialization_type in ("on-demand", "provisioned-concurrency"):
+        metrics = make([1], initialization_type)
+        metrics.ended(invocation("timeout"))
+        metrics.ended(invocation())
+        metrics.restored(0.4)
+        got = taken(metrics)
+        key = (initialization_type,)
+        assert by_attributes(got["hoptrace.environment.invocations"])[key].as_int == 2
+        assert by_attributes(got["hoptrace.environment.alive"])[key].as_int == 1
+        assert by_attributes(got["hoptrace.environment.restore_duration"])[key].sum == 0.4
+
+
+def test_the_peak_is_right_over_more_invocations_than_are_kept() -> None:
+    metrics = make([1])
+    for number in range(25_000):
+        seconds = 0.0035 if number == 5_000 else 0.001
+        metrics.ended(invocation(start=number * SECOND // 1000, seconds=seconds, request_id=f"r{number}"))
+    got = taken(metrics)
+    assert got["hoptrace.environment.in_flight.max"].gauge.data_points[0].as_int == 2
+    assert got["hoptrace.environment.invocations"].sum.data_points[0].as_int == 25_000

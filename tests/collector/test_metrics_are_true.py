@@ -1,6 +1,7 @@
 """Each number that the collector reports, against what the Lambda on the desk itself has counted and measured."""
 
 import json
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -43,6 +44,8 @@ class Points:
 
     def __init__(self, backend: Backend) -> None:
         self.sums: dict[str, float] = {}
+        self.parts: dict[tuple[str, ...], float] = {}
+        self.gauges: dict[str, list[float]] = {}
         self.triggers: dict[str, Counter[str]] = {}
         self.distributions: dict[str, list[Any]] = {}
         for posted in backend.requests:
@@ -60,7 +63,12 @@ class Points:
                     self.triggers.setdefault(metric.name, Counter())[pair.value.string_value] += 1
         for point in metric.sum.data_points:
             assert metric.sum.aggregation_temporality == 1, "delta"
-            self.sums[metric.name] = self.sums.get(metric.name, 0) + (point.as_int or point.as_double)
+            value = point.as_int or point.as_double
+            self.sums[metric.name] = self.sums.get(metric.name, 0) + value
+            part = (metric.name, *(pair.value.string_value for pair in point.attributes))
+            self.parts[part] = self.parts.get(part, 0) + value
+        for point in metric.gauge.data_points:
+            self.gauges.setdefault(metric.name, []).append(point.as_int)
         for point in metric.histogram.data_points:
             assert metric.histogram.aggregation_temporality == 1
             assert sum(point.bucket_counts) == point.count
@@ -68,6 +76,9 @@ class Points:
 
     def count(self, name: str) -> int:
         return sum(point.count for point in self.distributions.get(name, []))
+
+    def sizes(self) -> list[float]:
+        return [point.sum for point in self.distributions.get("hoptrace.response.size", [])]
 
     def total(self, name: str) -> float:
         return sum(point.sum for point in self.distributions.get(name, []))
@@ -91,6 +102,13 @@ def test_forty_invocations_of_all_kinds_add_up(tmp_path: Path) -> None:
     assert sums["faas.errors"] == stats.errors - stats.timeouts == 7 + 3 + 2
     assert sums["faas.invocations"] == 40 - stats.errors == 26
     cold = [result for _, result in results if result.cold_start]
+    assert points.parts["faas.errors", "other", "ValueError"] == 7
+    assert points.parts["faas.errors", "other", "Runtime.ExitError"] == 3
+    assert points.parts["faas.errors", "other", "Runtime.OutOfMemory"] == 2
+    assert sums["hoptrace.invocation.out_of_memory"] == 2
+    assert sums["hoptrace.environment.invocations"] == 40
+    assert set(points.gauges["hoptrace.environment.in_flight.max"]) == {stats.peak_concurrency} == {1}
+    assert set(points.gauges["hoptrace.environment.alive"]) == {1}
     assert sums["faas.coldstarts"] == stats.cold_starts == len(cold) == 8, "the first, and one after each of 7 resets"
 
     # How long, against the clock of the host: ours begins with the handler and ends with it.
@@ -113,12 +131,38 @@ def test_forty_invocations_of_all_kinds_add_up(tmp_path: Path) -> None:
     assert 10 <= points.count("faas.mem_usage") <= 40
     assert all(10 << 20 < point.min <= point.max <= 640 << 20 for point in points.distributions["faas.mem_usage"])
 
+    assert points.distributions["hoptrace.invocation.memory_utilization"][0].max <= 640 / 512
+
+    # What Lambda says of each answer, and of the time after it.
+    done = [event["record"] for event in telemetry if event["type"] == "platform.runtimeDone"]
+    answered = [record for record in done if record["status"] == "success"]
+    assert points.count("hoptrace.response.size") <= len(answered)
+    assert points.count("hoptrace.response.size") >= len(answered) - 7, "what a reset has cut off excepted"
+    assert sum(points.sizes()) == pytest.approx(sum(size(record) for record in answered), rel=0.3)
+    latencies = [record["spans"][0]["durationMs"] / 1000 for record in answered]
+    assert points.total("hoptrace.response.latency") == pytest.approx(sum(latencies), rel=0.3)
+    reports = [event["record"] for event in telemetry if event["type"] == "platform.report"]
+    overheads = [record["spans"][0]["durationMs"] / 1000 for record in reports]
+    assert 0 < points.total("hoptrace.environment.extension_overhead") <= sum(overheads)
+
+    # What is billed: what was reported, and what was not by our own clock.
+    billed = sum(record["metrics"]["billedDurationMs"] for record in reports) / 1000
+    assert sums["hoptrace.invocation.billed_duration"] == pytest.approx(billed, rel=0.1)
+    price = 0.0000133334 if os.uname().machine == "aarch64" else 0.0000166667
+    cost = sums["hoptrace.invocation.billed_duration"] * 0.5 * price + 40 * 0.2e-6
+    assert sums["hoptrace.invocation.estimated_cost"] == pytest.approx(cost, rel=1e-6)
+
     # What was held after the response, against the host's.
     held = [result.released_seconds - result.response_seconds for what, result in results if not fatal(what)]
     assert points.count("hoptrace.environment.post_response_time") == len(held)
     assert points.total("hoptrace.environment.post_response_time") == pytest.approx(sum(held), abs=0.2)
     assert points.triggers["faas.invocations"].keys() == {"other"}
     assert "faas.net_io" not in points.distributions, "a desk's network is not the function's alone"
+
+
+def size(record: dict[str, Any]) -> float:
+    produced: float = record["metrics"]["producedBytes"]
+    return produced
 
 
 def fatal(what: str) -> bool:

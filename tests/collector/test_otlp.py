@@ -206,7 +206,7 @@ def test_a_bomb_is_not_unpacked() -> None:
     assert refusal("traces", gzip.compress(bytes(50_000_000)), encoding="gzip").status == 413
 
 
-@pytest.mark.parametrize("body", [b"plain", gzip.compress(body_of())[:-9], b"\x1f\x8b"])
+@pytest.mark.parametrize("body", [b"plain", gzip.compress(body_of(), mtime=0)[:-9], b"\x1f\x8b"])
 def test_what_is_not_gzip_is_refused(body: bytes) -> None:
     assert refusal("traces", body, encoding="gzip").status == 400
 

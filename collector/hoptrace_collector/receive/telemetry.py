@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any
 
 from hoptrace_collector.counters import DROPPED, Counters
-from hoptrace_collector.model import InitReport, Line, Report, RuntimeDone, Telemetry, text
+from hoptrace_collector.model import InitReport, Line, Report, RestoreReport, RuntimeDone, Telemetry, text
 from hoptrace_collector.timestamps import nanoseconds
 from hoptrace_collector.transport import read_message
 
@@ -183,17 +183,49 @@ def parse_event(item: dict[str, Any]) -> Telemetry | None:
             error_type,
             _number(measured.get("durationMs")) / 1000,
         )
+    if kind == "platform.restoreReport":
+        return RestoreReport(status, error_type, _number(measured.get("durationMs")) / 1000)
     request_id = text(record.get("requestId"))
     if not request_id:
         return None
     at = nanoseconds(item.get("time"))
     if kind == "platform.runtimeDone":
-        return RuntimeDone(request_id, status, error_type, at)
+        produced = measured.get("producedBytes")
+        return RuntimeDone(
+            request_id,
+            status,
+            error_type,
+            at,
+            latency=_span_seconds(record, "responseLatency"),
+            produced=None if produced is None else int(_number(produced)),
+        )
     if kind == "platform.report":
-        # "MB" are mebibytes here, as they are in the function's memory size.
-        used = int(_number(measured.get("maxMemoryUsedMB")) * 1024 * 1024)
-        return Report(request_id, status, error_type, used, at)
+        return Report(
+            request_id,
+            status,
+            error_type,
+            _bytes(measured.get("maxMemoryUsedMB")),
+            at,
+            memory_size=_bytes(measured.get("memorySizeMB")),
+            billed=_number(measured.get("billedDurationMs")) / 1000,
+            overhead=_span_seconds(record, "extensionOverhead"),
+            latency=_span_seconds(record, "responseLatency"),
+        )
     return None
+
+
+def _span_seconds(record: dict[str, Any], name: str) -> float | None:
+    """Return the duration of one of a record's `spans`; None when it is not there."""
+    spans = record.get("spans")
+    for span in spans if isinstance(spans, list) else ():
+        if isinstance(span, dict) and span.get("name") == name:
+            return _number(span.get("durationMs")) / 1000
+    return None
+
+
+def _bytes(megabytes: object) -> int:
+    """Return bytes: "MB" are mebibytes here, as they are in the function's memory size."""
+    return int(_number(megabytes) * 1024 * 1024)
 
 
 def _number(value: object) -> float:

@@ -1,7 +1,7 @@
 """Looks variables up by type: a value that cannot be used becomes one complaint and the default."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hoptrace_collector.address import Url, parse_url
 
@@ -40,6 +40,16 @@ class Lookup:
     def milliseconds(self, name: str, default: int, least: int = 1) -> float:
         """Return seconds; the variable is a whole number of milliseconds, as OpenTelemetry says of every duration."""
         return self.whole(name, default, least=least, most=2**31 - 1) / 1000.0
+
+    def decimal(self, name: str, default: _T) -> float | _T:
+        """Return a number such as `0.0000166667`; not negative, no more than a million."""
+
+        def parse(text: str) -> Any:
+            if not text.replace(".", "", 1).isdigit() or not text.isascii() or float(text) > 1e6:
+                raise ValueError
+            return float(text)
+
+        return self._parsed(name, default, parse, "a number such as 0.5")
 
     def url(self, name: str) -> Url | None:
         """Return an address; None when there is none, or none that can be used."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from hoptrace_collector.address import Url, aws_endpoint, is_here
 from hoptrace_collector.settings.lookup import Lookup, unquote
+from hoptrace_collector.settings.measuring import Measuring, read_measuring
 from hoptrace_collector.settings.otlp import Otlp, read_otlp
 from hoptrace_collector.settings.secret import Secret
 
@@ -49,6 +50,7 @@ class Settings(NamedTuple):
     credentials_token: Secret = Secret("")
     credentials_token_file: str = ""
     resource: tuple[tuple[str, str], ...] = ()
+    measuring: Measuring = Measuring()
 
     @property
     def managed_instances(self) -> bool:
@@ -116,6 +118,7 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         credentials_token=Secret(env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")),
         credentials_token_file=env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", ""),
         resource=_resource(env, complaints),
+        measuring=read_measuring(get),
     )
     # The signals share variables: each is complained of once.
     return settings, list(dict.fromkeys(complaints))
