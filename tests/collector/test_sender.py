@@ -22,6 +22,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.export.encode import encode_metrics, encode_span
+from hoptrace_collector.export.exporter import SENT, Limits, Loss, Result
+from hoptrace_collector.export.pieces import Piece, leaves, parse_request
 from hoptrace_collector.export.sender import Sender, retry_after
 from hoptrace_collector.model import Origin, Span
 from hoptrace_collector.pipeline.backoff import Backoff
@@ -440,3 +442,46 @@ def test_metrics_wait_for_the_backend_and_go_in_one_request() -> None:
         assert [each.resource.attributes[0].value.int_value for each in request.resource_metrics] == [0, 1, 2]
         assert counters.total("metrics_sent") == 0, "what the collector says of itself is not counted again"
         assert counters.total("metrics_failed", "unavailable") == 1
+
+
+def test_what_one_resource_has_sent_at_once_is_cut_when_it_is_too_large() -> None:
+    def at_most_three(posted: Posted) -> tuple[int, dict[str, str], bytes]:
+        return (200, {}, b"") if len(spans_in(posted)) <= 3 else (413, {}, b"")
+
+    with Backend(at_most_three) as backend:
+        rig = Rig(backend.url)
+        rig.flush(foreign("theirs", 10))
+        assert (rig.counters.total("sent"), rig.counters.total("dropped")) == (10, 0)
+    with Backend((413, {}, b"")) as backend:
+        rig = Rig(backend.url)
+        rig.flush(foreign("theirs", 4))
+        assert (rig.counters.total("dropped", "too_large"), len(rig.queue)) == (4, 0)
+
+
+class Choosy:
+    """An exporter that takes one span at a time and none that is called `bad`."""
+
+    name, advice, configured, timeout, limits = "the choosy one", "Ask it", True, 1.0, Limits()
+
+    def __init__(self) -> None:
+        self.took: list[str] = []
+
+    def send(self, body: bytes, deadline: float) -> Result:
+        found = list(leaves("traces", parse_request("traces", body)))
+        good = [leaf for leaf in found if leaf.message.name != "bad"]
+        lost = (Loss("ugly", len(found) - len(good), "are ugly"),) if len(good) < len(found) else ()
+        self.took += [leaf.message.name for leaf in good[:1]]
+        rest = Piece("traces")
+        for leaf in good[1:]:
+            rest.add(leaf)
+        return Result(SENT, lost=lost, rest=tuple(rest.parts()))
+
+
+def test_an_exporter_may_take_a_part_and_leave_out_what_it_never_takes() -> None:
+    rig, choosy = Rig("http://127.0.0.1:1"), Choosy()
+    rig.flusher = Flusher(rig.queue, choosy, rig.backoff, rig.counters, clock=rig.clock, sleep=rig.sleep)
+    rig.flush(foreign("a", 2), foreign("bad", 3), foreign("b", 1))
+    assert choosy.took == ["a", "a", "b"]
+    assert (rig.counters.total("sent"), rig.counters.total("dropped", "ugly")) == (3, 3)
+    assert (len(rig.queue), rig.queue.size) == (0, 0)
+    assert rig.said == ["hoptrace: 3 spans were dropped, since the choosy one takes none that are ugly"]

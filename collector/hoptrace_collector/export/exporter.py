@@ -7,9 +7,22 @@ An exporter tries once. When to try again is for the caller, who knows whether a
 
 from typing import NamedTuple, Protocol
 
-__all__ = ["REFUSED", "RETRY", "SENT", "TOO_LARGE", "Exporter", "Limits", "Result"]
+from hoptrace_collector.otlp_request import Part
+
+__all__ = ["REFUSED", "RETRY", "SENT", "TOO_LARGE", "Exporter", "Limits", "Loss", "Result"]
 
 SENT, RETRY, TOO_LARGE, REFUSED = "sent", "retry", "too large", "refused"
+
+
+class Loss(NamedTuple):
+    """Items of a batch that were not even sent, since the destination is known not to take them.
+
+    `reason` is what they are counted by, `why` is for the user.
+    """
+
+    reason: str
+    amount: int
+    why: str
 
 
 class Result(NamedTuple):
@@ -17,13 +30,19 @@ class Result(NamedTuple):
 
     `kind` is `sent`, `retry` (nothing was taken, later it may be), `too large` or `refused` (for good). `rejected`
     counts the items of a sent batch that the destination did not take; `wait` is what it asks for, in seconds;
-    `reason` can be shown to the user.
+    `reason` can be shown to the user, and so can `advice`, where there is better than the exporter's own.
+
+    A destination that takes less at a time gets a part only: then `rest` is what is still to be sent, and `kind` is of
+    all else but `lost`. With `retry` and `too large` there is neither.
     """
 
     kind: str
     reason: str = ""
     rejected: int = 0
     wait: float = 0.0
+    advice: str = ""
+    lost: tuple[Loss, ...] = ()
+    rest: tuple[Part, ...] = ()
 
 
 class Limits(NamedTuple):

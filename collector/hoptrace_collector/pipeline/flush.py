@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from hoptrace_collector.counters import DROPPED, FAILED, SENT, Counters
 from hoptrace_collector.export.encode import encode_foreign, encode_traces
-from hoptrace_collector.export.exporter import RETRY, TOO_LARGE, Exporter, Result
+from hoptrace_collector.export.exporter import RETRY, TOO_LARGE, Exporter, Loss, Result
 from hoptrace_collector.export.exporter import SENT as TAKEN
 from hoptrace_collector.model import Origin
+from hoptrace_collector.otlp_request import Part
 from hoptrace_collector.pipeline.backoff import Backoff
 from hoptrace_collector.pipeline.queue import Item, Queue
 
@@ -107,7 +108,19 @@ class Flusher:
             self._most = max(1, count // 2)
             self._bytes = max(1, sum(len(item.data) for item in items) // 2)
             return
-        self._queue.remove(len(items))
+        parts: Iterable[Part] = result.rest
+        if result.kind == TOO_LARGE and items[0].origin is None:
+            # Only for who has sent so much at once.
+            from hoptrace_collector.export.pieces import halves
+
+            parts = halves(signal.name, items[0].data)
+        rest = self._rest(count, parts)
+        self._queue.replace(len(items), rest)
+        if result.kind == TOO_LARGE and rest:
+            return
+        count -= _count(rest)
+        for loss in result.lost:
+            count -= self._lose(loss, count)
         if result.kind == TAKEN:
             rejected = min(result.rejected, count)
             self._add(SENT, "", count - rejected)
@@ -123,8 +136,28 @@ class Flusher:
         self._counters.say(
             f"{signal.name} {result.reason[:8]}",
             f"{self._exporter.name} refused {what} for good ({result.reason}); they are dropped. "
-            f"{self._exporter.advice}{signal.hint}",
+            f"{result.advice or self._exporter.advice + signal.hint}",
         )
+
+    @staticmethod
+    def _rest(count: int, parts: Iterable[Part]) -> list[Item]:
+        """Return what is still to be sent of a batch that counts as `count`; what nobody counts stays uncounted."""
+        out = []
+        for part in parts:
+            amount = min(part.amount, count)
+            out.append(Item(None, part.data, amount=amount))
+            count -= amount
+        return out
+
+    def _lose(self, loss: Loss, count: int) -> int:
+        """Count what was not even sent; returns how many those are."""
+        lost = min(loss.amount, count)
+        self._add(DROPPED, loss.reason, lost)
+        self._counters.say(
+            f"{self._signal.name} {loss.reason}",
+            f"{loss.amount} {self._signal.items} were dropped, since {self._exporter.name} takes none that {loss.why}",
+        )
+        return lost
 
     def _add(self, kind: str, reason: str, count: int) -> None:
         if count:

@@ -6,7 +6,7 @@ from, so that the cursor never passes what was neither sent nor dropped.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from hoptrace_collector.model import Origin
@@ -94,6 +94,13 @@ class Queue:
         """Take the oldest `count` items out."""
         for _ in range(min(count, len(self._items))):
             self.size -= self._items.popleft().size
+
+    def replace(self, count: int, items: Iterable[Item]) -> None:
+        """Put `items`, which are what is left of them, in the place of the oldest `count`."""
+        self.remove(count)
+        for item in reversed(list(items)):
+            self._items.appendleft(item)
+            self.size += item.size
 
     def drop_oldest(self) -> None:
         """Take the oldest item out for want of room."""

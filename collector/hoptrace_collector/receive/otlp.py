@@ -5,21 +5,14 @@ piece for each resource, so nothing that a newer protocol adds is lost on the wa
 """
 
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from hoptrace_collector.otlp_request import Part, new_request, parts_of
 
 __all__ = ["PATHS", "Batch", "Refused", "parse"]
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 PATHS = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
-
-
-class Part(NamedTuple):
-    """An encoded ResourceSpans, ResourceMetrics or ResourceLogs, and how many spans, points or records it has."""
-
-    data: bytes
-    amount: int
 
 
 class Batch(NamedTuple):
@@ -60,7 +53,7 @@ def parse(signal: str, content_type: str, encoding: str, body: bytes, limit: int
     if signal not in PATHS.values():
         raise Refused(404, "traces, metrics or logs")
     try:
-        request = _request(signal)
+        request = new_request(signal)
         if kind == JSON:
             # Only for who sends it: 2 ms of imports and 270 kB.
             from hoptrace_collector.otlp_json import merge
@@ -68,7 +61,7 @@ def parse(signal: str, content_type: str, encoding: str, body: bytes, limit: int
             merge(body, request)
         else:
             request.ParseFromString(body)
-        return Batch(signal, _parts(signal, request))
+        return Batch(signal, parts_of(signal, request))
     except Exception as error:  # protobuf has several kinds, and JSON adds its own
         shown = " ".join(str(error).split())[:200] or type(error).__name__
         raise Refused(400, f"no valid OTLP {signal}: {shown}") from None
@@ -92,37 +85,3 @@ def _unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     except zlib.error as error:
         raise Refused(400, f"no valid {encoding}: {error}") from None
     return out
-
-
-def _request(signal: str) -> Any:
-    if signal == "traces":
-        return ExportTraceServiceRequest()
-    if signal == "metrics":
-        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-
-        return ExportMetricsServiceRequest()
-    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-
-    return ExportLogsServiceRequest()
-
-
-def _parts(signal: str, request: Any) -> list[Part]:
-    if signal == "traces":
-        return [
-            Part(each.SerializeToString(), sum(len(scope.spans) for scope in each.scope_spans))
-            for each in request.resource_spans
-        ]
-    if signal == "metrics":
-        return [
-            Part(each.SerializeToString(), sum(_points(m) for scope in each.scope_metrics for m in scope.metrics))
-            for each in request.resource_metrics
-        ]
-    return [
-        Part(each.SerializeToString(), sum(len(scope.log_records) for scope in each.scope_logs))
-        for each in request.resource_logs
-    ]
-
-
-def _points(metric: Any) -> int:
-    kind = metric.WhichOneof("data")
-    return len(getattr(metric, kind).data_points) if kind else 0
