@@ -2,8 +2,7 @@
 
 Why not `http.client`: its header parser (the email package) costs 20 ms of CPU and 6 MB beside a function that may
 have a tenth of a CPU, and its timeouts bound one read, not the exchange, so that a server which answers a byte a
-second would hold an invocation open. A connection is used once: Lambda freezes the process between events, and what
-was kept open is dead by then more often than not.
+second would hold an invocation open. Here a connection is used once; `connections` keeps them where it pays.
 """
 
 import select
@@ -33,11 +32,15 @@ _CHUNK = 64 * 1024
 
 
 class TransportError(Exception):
-    """No answer came. `connected` says whether the other side may have seen the request."""
+    """No answer came. `connected` says whether the other side may have seen the request.
 
-    def __init__(self, message: str, *, connected: bool = False) -> None:
+    `lost`: the connection has ended before a byte of an answer, as one does that the other side had given up.
+    """
+
+    def __init__(self, message: str, *, connected: bool = False, lost: bool = False) -> None:
         super().__init__(message)
         self.connected = connected
+        self.lost = lost
 
 
 class TooLong(ValueError):
@@ -53,11 +56,15 @@ class Response(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A request or an answer as read: its first line, headers (names in lower case) and body."""
+    """A request or an answer as read: its first line, headers (names in lower case) and body.
+
+    `bounded`: it had an end of its own, and nothing came after it.
+    """
 
     first_line: str
     headers: dict[str, str]
     body: bytes
+    bounded: bool = False
 
 
 class Exchange:
@@ -66,7 +73,7 @@ class Exchange:
     `deadline` is a time of `time.monotonic`; None waits for ever, which only the poll for the next event may do.
     """
 
-    __slots__ = ("_deadline", "_socket")
+    __slots__ = ("_deadline", "_keep", "_socket", "kept")
 
     def __init__(
         self,
@@ -77,10 +84,17 @@ class Exchange:
         *,
         deadline: float | None,
         tls: Callable[[], Any] | None = None,
+        keep: bool = False,
+        connection: socket.socket | None = None,
     ) -> None:
+        """`connection`: one that is open already. `keep`: `kept` is it after the answer, where another may follow."""
         self._deadline = deadline
-        self._socket = _connect(url, deadline, tls)
-        lines = [f"{method} {url.target} HTTP/1.1", f"host: {url.authority}", "connection: close"]
+        self._keep = keep
+        self.kept: socket.socket | None = None
+        self._socket = connection if connection is not None else _connect(url, deadline, tls)
+        lines = [f"{method} {url.target} HTTP/1.1", f"host: {url.authority}"]
+        if not keep:
+            lines.append("connection: close")
         lines += [f"{name}: {value}" for name, value in headers]
         if body or method not in ("GET", "HEAD"):
             lines.append(f"content-length: {len(body)}")
@@ -91,7 +105,7 @@ class Exchange:
             # A server may refuse a body it has not read to its end: then its answer is already waiting.
             if not self.readable(0.0):
                 self.close()
-                raise TransportError(_reason(error), connected=True) from None
+                raise TransportError(_reason(error), connected=True, lost=_ended(error)) from None
 
     def readable(self, seconds: float | None) -> bool:
         """Wait up to `seconds` for the answer to begin; tell whether it has."""
@@ -101,13 +115,17 @@ class Exchange:
 
     def answer(self, limit: int = BODY_LIMIT) -> Response:
         """Read the answer and close; TransportError when none comes in time or it is not HTTP."""
+        stream = Stream(self._socket, self._deadline)
         try:
-            message = read_message(self._socket, self._deadline, limit, answers=True)
+            message = _read_message(stream, limit, answers=True)
+            if self._keep and message.bounded and _may_follow(message):
+                self.kept = self._socket
             return Response(_status(message.first_line), message.headers, message.body)
         except (OSError, ValueError) as error:
-            raise TransportError(_reason(error), connected=True) from None
+            raise TransportError(_reason(error), connected=True, lost=_ended(error) and not stream.begun) from None
         finally:
-            self.close()
+            if self.kept is None:
+                self.close()
 
     def close(self) -> None:
         """Close the connection; harmless to repeat."""
@@ -135,7 +153,10 @@ def read_message(connection: socket.socket, deadline: float | None, limit: int, 
 
     Raises OSError when the connection ends or the deadline passes, ValueError when it is no HTTP or over `limit`.
     """
-    stream = Stream(connection, deadline)
+    return _read_message(Stream(connection, deadline), limit, answers=answers)
+
+
+def _read_message(stream: "Stream", limit: int, *, answers: bool) -> Message:
     first_line, headers = read_head(stream)
     while answers and _status(first_line) < 200:  # "100 Continue" and the like announce an answer, they are none
         first_line, headers = read_head(stream)
@@ -143,9 +164,16 @@ def read_message(connection: socket.socket, deadline: float | None, limit: int, 
         body = b""
     elif "chunked" in headers.get("transfer-encoding", "").lower() or "content-length" in headers:
         body = read_body(stream, headers, limit)
+    elif answers:
+        return Message(first_line, headers, stream.rest(limit))
     else:
-        body = stream.rest(limit) if answers else b""
-    return Message(first_line, headers, body)
+        body = b""
+    return Message(first_line, headers, body, bounded=not stream.waiting)
+
+
+def _may_follow(answer: Message) -> bool:
+    """Whether the connection goes on after this answer (RFC 9112, 9.3)."""
+    return answer.first_line.startswith("HTTP/1.1") and "close" not in answer.headers.get("connection", "").lower()
 
 
 def read_head(stream: "Stream") -> tuple[str, dict[str, str]]:
@@ -168,17 +196,24 @@ def read_body(stream: "Stream", headers: dict[str, str], limit: int) -> bytes:
 class Stream:
     """A buffered reader that looks at the clock before every read."""
 
-    __slots__ = ("_buffer", "_connection", "_deadline")
+    __slots__ = ("_buffer", "_connection", "_deadline", "begun")
 
     def __init__(self, connection: socket.socket, deadline: float | None) -> None:
         self._connection = connection
         self._deadline = deadline
         self._buffer = bytearray()
+        self.begun = False
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that have come and have not been taken."""
+        return len(self._buffer)
 
     def _more(self) -> bool:
         self._connection.settimeout(_left(self._deadline))
         chunk = self._connection.recv(_CHUNK)
         self._buffer += chunk
+        self.begun = self.begun or bool(chunk)
         return bool(chunk)
 
     def _take(self, count: int) -> bytes:
@@ -217,6 +252,11 @@ def _chunked(stream: Stream, limit: int) -> bytes:
         stream.exactly(2)
         if len(body) > limit:
             raise TooLong("a body that is too long")
+    try:
+        while stream.until(b"\r\n", HEAD_LIMIT):  # trailers, and the empty line that ends them
+            pass
+    except ConnectionError:
+        pass  # whole all the same
     return bytes(body)
 
 
@@ -314,6 +354,11 @@ def _left(deadline: float | None) -> float | None:
     if left <= 0:
         raise TimeoutError("the time is up")
     return left
+
+
+def _ended(error: Exception) -> bool:
+    """Whether an error says that the connection is gone; TLS has a word of its own for it."""
+    return isinstance(error, ConnectionError) or type(error).__name__ == "SSLEOFError"
 
 
 def _reason(error: Exception) -> str:

@@ -6,13 +6,12 @@ connections; a partial success never.
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
-
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from hoptrace_collector.connections import Certificates, Connections
 from hoptrace_collector.export.exporter import REFUSED, RETRY, SENT, TOO_LARGE, Limits, Result
 from hoptrace_collector.settings import Otlp
-from hoptrace_collector.transport import Response, TransportError, request
+from hoptrace_collector.transport import Response, TransportError
 
 __all__ = ["Sender", "retry_after"]
 
@@ -27,11 +26,12 @@ class Sender:
     advice = "Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS"
     limits = Limits()
 
-    def __init__(self, target: Otlp, *, now: Callable[[], float]) -> None:
-        """Send to `target`; `now` gives seconds since the epoch."""
+    def __init__(self, target: Otlp, *, now: Callable[[], float], connections: Connections | None = None) -> None:
+        """Send to `target`, by `connections` that others may share; `now` gives seconds since the epoch."""
         self._target = target
         self._now = now
-        self._tls_context: Any = None
+        self._connections = connections or Connections(now=now)
+        self._certificates = Certificates(target.certificate, target.client_certificate, target.client_key)
         self.timeout = target.timeout
 
     @property
@@ -51,7 +51,10 @@ class Sender:
             body = packer.compress(body) + packer.flush()
             headers.append(("content-encoding", "gzip"))
         try:
-            return self._judge(request("POST", url, headers, body, deadline=deadline, tls=self._tls))
+            answer = self._connections.request(
+                "POST", url, headers, body, deadline=deadline, certificates=self._certificates
+            )
+            return self._judge(answer)
         except TransportError as error:
             return Result(RETRY, str(error))
         except OSError as error:  # a certificate file that cannot be read
@@ -68,17 +71,6 @@ class Sender:
             wait = retry_after(response.headers, self._now())
             return Result(RETRY, f"HTTP {status}", wait=wait)
         return Result(REFUSED, f"HTTP {status}{_explanation(response)}")
-
-    def _tls(self) -> Any:
-        """Make the TLS context once, and only for https: it is 15 ms of CPU and 4 MB."""
-        if self._tls_context is None:
-            import ssl
-
-            context = ssl.create_default_context(cafile=self._target.certificate or None)
-            if self._target.client_certificate:
-                context.load_cert_chain(self._target.client_certificate, self._target.client_key or None)
-            self._tls_context = context
-        return self._tls_context
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float:

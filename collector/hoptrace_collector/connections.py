@@ -1,0 +1,165 @@
+"""Keeps connections to backends open from one request to the next, where that is safe.
+
+A TLS handshake costs 2 to 5 ms of CPU, more than all else that a request costs. But Lambda freezes the process between
+events, and what was open may be dead when it thaws. So before a kept connection is used again:
+
+* it has not been idle for more than 30 s, by the wall clock, which goes on through a freeze;
+* nothing has come on it: the other side's farewell, or its reset, would have.
+
+What dies all the same, between that look and the first byte of an answer, is sent once more at once, on a new
+connection. The other side had most likely closed and never read it; whether it has cannot be told, but OTLP has a client
+send again whatever was disconnected without an answer (OTLP/HTTP, "All Other Responses"), so nothing is sent again that
+would not have been. No answer in time is something else, and is left to whoever paces the retries.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from hoptrace_collector.settings import Url
+from hoptrace_collector.transport import Exchange, Response, TransportError
+
+__all__ = ["Certificates", "Connections"]
+
+KEPT_FOR = 30.0
+_MOST = 4
+
+Key = tuple[str, str, int, Any]
+
+
+class Certificates(NamedTuple):
+    """Files in PEM: whom to trust (empty: whom the system trusts), and who we are, with its key."""
+
+    trusted: str = ""
+    client: str = ""
+    key: str = ""
+
+
+class _Kept(NamedTuple):
+    connection: socket.socket
+    since: float
+
+
+class Connections:
+    """The connections of one thread; `now` gives seconds since the epoch."""
+
+    def __init__(self, *, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._kept: dict[Key, _Kept] = {}
+        self._contexts: dict[Certificates, Any] = {}
+        self._sessions: dict[Key, Any] = {}
+        self.opened = 0
+
+    def request(
+        self,
+        method: str,
+        url: Url,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        *,
+        deadline: float,
+        certificates: Certificates = Certificates(),
+    ) -> Response:
+        """Send one request and return its answer, both before `deadline` (monotonic).
+
+        Raises TransportError, and OSError for a certificate that cannot be read.
+        """
+        headers = list(headers)
+        key = (url.scheme, url.host, url.port, certificates if url.scheme == "https" else None)
+        kept = self._take(key)
+        if kept is not None:
+            try:
+                return self._exchange(key, kept, method, url, headers, body, deadline)
+            except TransportError as error:
+                if not error.lost:
+                    raise
+        return self._exchange(key, None, method, url, headers, body, deadline)
+
+    def close(self) -> None:
+        """Close them all."""
+        for kept in self._kept.values():
+            _close(kept.connection)
+        self._kept.clear()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _exchange(
+        self,
+        key: Key,
+        kept: socket.socket | None,
+        method: str,
+        url: Url,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        deadline: float,
+    ) -> Response:
+        if kept is None:
+            self.opened += 1
+        tls = (lambda: _Tls(self._context(key[3]), self._sessions.get(key))) if key[3] is not None else None
+        exchange = Exchange(method, url, headers, body, deadline=deadline, tls=tls, keep=True, connection=kept)
+        answer = exchange.answer()
+        if exchange.kept is not None:
+            if key[3] is not None:
+                # What the next handshake of this host can leave out.
+                self._sessions[key] = getattr(exchange.kept, "session", None)
+            self._put(key, exchange.kept)
+        return answer
+
+    def _take(self, key: Key) -> socket.socket | None:
+        """Return the kept connection, unless it is dead or too old to tell."""
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            return None
+        if 0 <= self._now() - kept.since <= KEPT_FOR and _is_silent(kept.connection):
+            return kept.connection
+        _close(kept.connection)
+        return None
+
+    def _put(self, key: Key, connection: socket.socket) -> None:
+        while len(self._kept) >= _MOST:
+            _close(self._kept.pop(next(iter(self._kept))).connection)
+        self._kept[key] = _Kept(connection, self._now())
+
+    def _context(self, certificates: Certificates) -> Any:
+        """Make the TLS context once, and only for https: it is 15 ms of CPU and 4 MB."""
+        context = self._contexts.get(certificates)
+        if context is None:
+            import ssl
+
+            context = ssl.create_default_context(cafile=certificates.trusted or None)
+            if certificates.client:
+                context.load_cert_chain(certificates.client, certificates.key or None)
+            self._contexts[certificates] = context
+        return context
+
+
+class _Tls:
+    """A TLS context that takes a session up again; what the transport knows of TLS."""
+
+    def __init__(self, context: Any, session: Any) -> None:
+        self._context = context
+        self._session = session
+
+    def wrap_socket(self, connection: socket.socket, server_hostname: str) -> Any:
+        return self._context.wrap_socket(connection, server_hostname=server_hostname, session=self._session)
+
+
+def _is_silent(connection: socket.socket) -> bool:
+    """Whether nothing has come: neither an end nor an answer to nothing. A TLS ticket is read, and is nothing."""
+    try:
+        connection.settimeout(0)
+        connection.recv(1)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        return type(error).__name__ == "SSLWantReadError"
+
+
+def _close(connection: socket.socket) -> None:
+    try:
+        connection.close()
+    except OSError:
+        pass
