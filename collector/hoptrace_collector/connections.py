@@ -7,9 +7,9 @@ events, and what was open may be dead when it thaws. So before a kept connection
 * nothing has come on it: the other side's farewell, or its reset, would have.
 
 What dies all the same, between that look and the first byte of an answer, is sent once more at once, on a new
-connection. The other side had most likely closed and never read it; whether it has cannot be told, but OTLP has a client
-send again whatever was disconnected without an answer (OTLP/HTTP, "All Other Responses"), so nothing is sent again that
-would not have been. No answer in time is something else, and is left to whoever paces the retries.
+connection. The other side had most likely closed and never read it; whether it has cannot be told, but OTLP has a
+client send again whatever was disconnected without an answer (OTLP/HTTP, "All Other Responses"), so nothing is sent
+again that would not have been. No answer in time is something else, and is left to whoever paces the retries.
 """
 
 import socket
@@ -59,14 +59,15 @@ class Connections:
         body: bytes,
         *,
         deadline: float,
-        certificates: Certificates = Certificates(),
+        certificates: Certificates | None = None,
     ) -> Response:
         """Send one request and return its answer, both before `deadline` (monotonic).
 
         Raises TransportError, and OSError for a certificate that cannot be read.
         """
         headers = list(headers)
-        key = (url.scheme, url.host, url.port, certificates if url.scheme == "https" else None)
+        secure = url.scheme == "https"
+        key = (url.scheme, url.host, url.port, (certificates or Certificates()) if secure else None)
         kept = self._take(key)
         if kept is not None:
             try:

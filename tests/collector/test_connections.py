@@ -15,6 +15,7 @@ from hoptrace_collector.connections import KEPT_FOR, Certificates, Connections
 from hoptrace_collector.settings import parse_url
 from hoptrace_collector.transport import TransportError
 
+SYSTEMS = Certificates()
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
@@ -81,9 +82,7 @@ def patient(answer: bytes = OK) -> Callable[[Peer, socket.socket, int], None]:
     return serve
 
 
-def post(
-    connections: Connections, url: object, seconds: float = 2.0, certificates: Certificates = Certificates()
-) -> bytes:
+def post(connections: Connections, url: object, seconds: float = 2.0, certificates: Certificates = SYSTEMS) -> bytes:
     answer = connections.request(
         "POST",
         url,  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ connections; a partial success never.
 
 import zlib
 from collections.abc import Callable, Mapping
+
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from hoptrace_collector.connections import Certificates, Connections
