@@ -5,7 +5,8 @@ piece for each resource, so nothing that a newer protocol adds is lost on the wa
 """
 
 import zlib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from hoptrace_collector.otlp_request import Part, new_request, parts_of
 
@@ -41,10 +42,18 @@ class Refused(Exception):
         self.reason = reason
 
 
-def parse(signal: str, content_type: str, encoding: str, body: bytes, limit: int) -> Batch:
+def parse(
+    signal: str,
+    content_type: str,
+    encoding: str,
+    body: bytes,
+    limit: int,
+    look: Callable[[str, Any], object] | None = None,
+) -> Batch:
     """Understand the body of a POST to the signal's path; raises nothing but Refused.
 
-    `content_type` and `encoding` are the headers' values; unpacked, the body may have `limit` bytes.
+    `content_type` and `encoding` are the headers' values; unpacked, the body may have `limit` bytes. `look` gets the
+    signal and the Export…ServiceRequest that was read.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in (PROTOBUF, JSON):
@@ -61,6 +70,8 @@ def parse(signal: str, content_type: str, encoding: str, body: bytes, limit: int
             merge(body, request)
         else:
             request.ParseFromString(body)
+        if look is not None:
+            look(signal, request)
         return Batch(signal, parts_of(signal, request))
     except Exception as error:  # protobuf has several kinds, and JSON adds its own
         shown = " ".join(str(error).split())[:200] or type(error).__name__

@@ -5,14 +5,13 @@ events, and a connection kept open over that is dead when it is used again. Who 
 backend: the answer says whether the batch is in our hands.
 """
 
-import json
 import socket
 import threading
 import time
-from typing import Protocol
 
-from hoptrace_collector.counters import DROPPED, RECEIVED, Counters
-from hoptrace_collector.receive.otlp import JSON, PATHS, PROTOBUF, Batch, Refused, parse
+from hoptrace_collector.counters import Counters
+from hoptrace_collector.receive.answers import Answer, Takes, kind_of, refuse, take
+from hoptrace_collector.receive.otlp import PATHS, PROTOBUF, Refused, parse
 from hoptrace_collector.transport import Stream, TooLong, read_body, read_head
 
 __all__ = ["OtlpListener"]
@@ -32,16 +31,6 @@ _REASONS = {
     415: "Unsupported Media Type",
     503: "Service Unavailable",
 }
-_PREFIXES = {"traces": "", "metrics": "metrics_", "logs": "logs_"}
-
-
-class Takes(Protocol):
-    """Where batches go."""
-
-    limit: int
-
-    def put(self, batch: Batch, /) -> str:
-        """Answer `taken`, `full` or `nowhere`."""
 
 
 class OtlpListener:
@@ -104,8 +93,7 @@ class OtlpListener:
         kind, read = PROTOBUF, False
         try:
             first_line, headers = read_head(stream)
-            if headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
-                kind = JSON
+            kind = kind_of(headers.get("content-type", ""))
             signal = _signal(first_line)
             body = self._body(connection, stream, headers)
             read = True
@@ -116,17 +104,17 @@ class OtlpListener:
                 body,
                 self._inbox.limit,
             )
-            answer = self._take(batch, kind)
+            answer = take(self._inbox, batch, kind, self._counters)
         except Refused as refused:
-            answer = self._refuse(refused.status, refused.reason, kind)
+            answer = refuse(refused.status, refused.reason, kind, self._counters)
         except TooLong as error:
-            answer = self._refuse(413, str(error), kind)
+            answer = refuse(413, str(error), kind, self._counters)
         except ValueError as error:
-            answer = self._refuse(400, str(error), kind)
+            answer = refuse(400, str(error), kind, self._counters)
         except TimeoutError:
-            answer = self._refuse(408, "the request did not come to its end", kind)
+            answer = refuse(408, "the request did not come to its end", kind, self._counters)
         connection.settimeout(_CONNECTION_SECONDS)
-        connection.sendall(answer)
+        connection.sendall(_encoded(answer, kind))
         if not read:
             _let_finish(connection)
 
@@ -139,29 +127,6 @@ class OtlpListener:
         if headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return read_body(stream, headers, self._inbox.limit)
-
-    def _take(self, batch: Batch, kind: str) -> bytes:
-        prefix = _PREFIXES[batch.signal]
-        outcome = self._inbox.put(batch)
-        if outcome == "full":
-            return self._refuse(503, "too much waits for the backend", kind, ("retry-after: 1",))
-        if batch.amount:
-            self._counters.add(prefix + RECEIVED, "", batch.amount)
-        if outcome == "nowhere" and batch.amount:
-            self._counters.add(prefix + DROPPED, "no_endpoint", batch.amount)
-            self._counters.say(
-                f"nowhere {batch.signal}",
-                f"{batch.signal} were received but go nowhere: no endpoint is set for them, or "
-                f"OTEL_{batch.signal.upper()}_EXPORTER=none",
-            )
-            return _answer(200, kind, _partial_success(batch, kind))
-        return _answer(200, kind, b"{}" if kind == JSON else b"")
-
-    def _refuse(self, status: int, reason: str, kind: str, headers: tuple[str, ...] = ()) -> bytes:
-        self._counters.add("otlp_refused", str(status))
-        if status == 405:
-            headers = ("allow: POST",)
-        return _answer(status, kind, _status(reason, kind), headers)
 
 
 def _signal(first_line: str) -> str:
@@ -176,32 +141,14 @@ def _signal(first_line: str) -> str:
     return signal
 
 
-def _answer(status: int, kind: str, body: bytes, headers: tuple[str, ...] = ()) -> bytes:
-    lines = [f"HTTP/1.1 {status} {_REASONS[status]}", f"content-type: {kind}", f"content-length: {len(body)}"]
-    return "\r\n".join([*lines, "connection: close", *headers, "", ""]).encode() + body
-
-
-def _status(reason: str, kind: str) -> bytes:
-    """Return a google.rpc.Status with its message (field 2)."""
-    if kind == JSON:
-        return json.dumps({"message": reason}).encode()
-    text = reason.encode("utf-8", "replace")[:120]  # shorter than what takes a second byte of length
-    return bytes([2 << 3 | 2, len(text)]) + text
-
-
-def _partial_success(batch: Batch, kind: str) -> bytes:
-    """Return the answer that says that nothing was taken and need not be sent again."""
-    reason = f"{batch.signal} go nowhere: no endpoint is set"
-    if kind == JSON:
-        field = {"traces": "rejectedSpans", "metrics": "rejectedDataPoints", "logs": "rejectedLogRecords"}
-        return json.dumps({"partialSuccess": {field[batch.signal]: str(batch.amount), "errorMessage": reason}}).encode()
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-
-    # The fields have the same numbers in the answers of all signals.
-    response = ExportTraceServiceResponse()
-    response.partial_success.rejected_spans = batch.amount
-    response.partial_success.error_message = reason
-    return bytes(response.SerializeToString())
+def _encoded(answer: Answer, kind: str) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}", f"content-type: {kind}"]
+    lines += [f"content-length: {len(answer.body)}", "connection: close"]
+    if answer.status == 405:
+        lines.append("allow: POST")
+    if answer.wait:
+        lines.append(f"retry-after: {answer.wait}")
+    return "\r\n".join([*lines, "", ""]).encode() + answer.body
 
 
 def _let_finish(connection: socket.socket) -> None:
