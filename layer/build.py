@@ -68,9 +68,15 @@ def package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
+# Of the collector, what runs on other hosts only.
+ELSEWHERE = ("gateway",)
+
+
 def copy_sources(source: Path, target: Path) -> None:
     """A package's own files, without what Python or an editor left there."""
     for path in sorted(source.rglob("*")):
+        if path.relative_to(source).parts[0] in ELSEWHERE:
+            continue
         if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed"):
             destination = target / path.relative_to(source)
             destination.parent.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,11 @@ class Counters:
             counts, self._counts = self._counts, {}
         return counts
 
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return the numbers by (kind, reason) since the start."""
+        with self._lock:
+            return dict(self._total)
+
     def total(self, kind: str, reason: str | None = None) -> int:
         """Return the number since the start: of one reason, or of all when `reason` is None."""
         with self._lock:

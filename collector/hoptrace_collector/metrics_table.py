@@ -200,6 +200,7 @@ OWN: Rows = tuple(
         ("alerts_sent", (), ""),
         ("alerts_failed", ("reason",), ""),
         ("alerts_dropped", ("reason",), ""),
+        ("invocations", ("reason",), "in a gateway: those looked at for the peak concurrency, `in_time` or why not"),
         ("errors", ("reason",), "errors of our own that a guard has stopped, by place"),
         ("events", ("reason",), "events of the Extensions API that are not known"),
     )

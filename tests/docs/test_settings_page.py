@@ -12,6 +12,7 @@ LAMBDAS = re.compile(r"AWS_.*|_X_AMZN_TRACE_ID")
 SOURCES = (
     "tracer/hoptrace/settings.py",
     *sorted((REPOSITORY / "collector/hoptrace_collector/settings").glob("*.py")),
+    "collector/hoptrace_collector/gateway/settings.py",
     "layer/hoptrace-collector/doorman.bash",
 )
 

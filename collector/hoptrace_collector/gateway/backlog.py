@@ -1,0 +1,63 @@
+"""What has been accepted of one signal and is not settled yet, between who receives and the threads that send.
+
+Bounded in bytes, and nothing that is in it ever has to go for something newer: who sends hears "later" and keeps what
+he has. A batch counts until it was sent or refused for good, wherever it waits meanwhile.
+"""
+
+import threading
+from collections import deque
+
+from hoptrace_collector.pipeline.queue import Item
+from hoptrace_collector.receive.otlp import Batch
+
+__all__ = ["Backlog"]
+
+
+class Backlog:
+    """At most `limit` bytes of items."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._items: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+
+    def put(self, batch: Batch) -> bool:
+        """Keep a batch, whole; False when it does not fit, or nothing is sent any more."""
+        items = [Item(None, part.data, None, part.amount) for part in batch.parts]
+        size = sum(item.size for item in items)
+        with self._changed:
+            if self._ended or self.used + size > self.limit:
+                return False
+            self.used += size
+            self._items += items
+            self._changed.notify()
+        return True
+
+    def take(self, most: int, wait: float) -> list[Item]:
+        """Return the oldest items, about `most` bytes of them; waits up to `wait` seconds when there are none."""
+        with self._changed:
+            if not self._items and not self._ended:
+                self._changed.wait(wait)
+            taken: list[Item] = []
+            while self._items and most > 0:
+                taken.append(self._items.popleft())
+                most -= taken[-1].size
+            return taken
+
+    def settled(self, size: int) -> None:
+        """Give back the room of what was taken and is done with."""
+        with self._changed:
+            self.used -= size
+
+    def end(self) -> None:
+        """Take nothing more, and let nobody wait."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing comes after what is in here."""
+        return self._ended
