@@ -13,12 +13,18 @@ from hoptrace_collector.receive.otlp import Batch
 __all__ = ["Backlog"]
 
 
+# As much as makes a request worth its while, and how long a little waits for more, in seconds.
+_ENOUGH = 1024 * 1024
+_LINGER = 0.2
+
+
 class Backlog:
     """At most `limit` bytes of items."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
+        self._waiting = 0
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = False
@@ -30,20 +36,30 @@ class Backlog:
         with self._changed:
             if self._ended or self.used + size > self.limit:
                 return False
+            first, few = not self._items, self._waiting < _ENOUGH
             self.used += size
+            self._waiting += size
             self._items += items
-            self._changed.notify()
+            # Waking a thread for each request would cost more than all else.
+            if first or (few and self._waiting >= _ENOUGH):
+                self._changed.notify()
         return True
 
     def take(self, most: int, wait: float) -> list[Item]:
-        """Return the oldest items, about `most` bytes of them; waits up to `wait` seconds when there are none."""
+        """Return the oldest items, about `most` bytes of them; waits up to `wait` seconds when there are none.
+
+        A few wait for more of them for a moment.
+        """
         with self._changed:
             if not self._items and not self._ended:
                 self._changed.wait(wait)
+            if self._items and self._waiting < _ENOUGH and not self._ended:
+                self._changed.wait(min(wait, _LINGER))
             taken: list[Item] = []
             while self._items and most > 0:
                 taken.append(self._items.popleft())
                 most -= taken[-1].size
+                self._waiting -= taken[-1].size
             return taken
 
     def settled(self, size: int) -> None:

@@ -114,10 +114,15 @@ class Intake:
         self._make_room(length or 0)
         if request.headers.get("expect", "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(_CONTINUE)
+        content = request.content
+        if length is not None and content.is_eof():  # it has come with its head
+            whole = content.read_nowait()
+            self.reading += len(whole)
+            return whole
         body, size = bytearray(), 0
         try:
             async with asyncio.timeout(self._settings.request_timeout):
-                async for chunk in request.content.iter_any():
+                async for chunk in content.iter_any():
                     if len(body) + len(chunk) > limit:
                         raise Refused(413, f"at most {limit} bytes")
                     self._make_room(len(chunk))
