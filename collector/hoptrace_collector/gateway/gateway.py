@@ -102,6 +102,8 @@ class Gateway:
         deadline = time.monotonic() + self._gateway.drain
         self._intake.ready = False
         await self._stop_listening()
+        for _, server in self._servers:
+            server.pre_shutdown()  # connections that wait for their next request
         await asyncio.gather(*(server.shutdown(self._gateway.drain * _FOR_REQUESTS) for _, server in self._servers))
         self.tick(last=True)
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ import threading
 import time
 from functools import partial
 
+from hoptrace_collector.connections import Connections
 from hoptrace_collector.counters import DROPPED, Counters
 from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.export.exporter import Limits
@@ -66,7 +67,8 @@ class _Thread(threading.Thread):
         # What goes by want of room goes nowhere: the backlog bounds what is taken.
         self.queue = Queue(Room(backlog.limit * 2), partial(_dropped, counters, signal.counter(DROPPED)))
         self._backoff = Backoff(time.monotonic, _random)
-        exporter = exporter_for(signal.name, target)
+        self._connections = Connections()
+        exporter = exporter_for(signal.name, target, connections=self._connections)
         if isinstance(exporter, Sender):
             exporter.limits = _LIMITS
         self._flusher = Flusher(self.queue, exporter, self._backoff, counters, signal)
@@ -75,10 +77,11 @@ class _Thread(threading.Thread):
         while True:
             try:
                 if self._turn():
-                    return
+                    break
             except Exception as error:  # a thread that ended would leave its share unsent
                 self._counters.failed(self.name, error)
                 time.sleep(_PAUSE)
+        self._connections.close()
 
     def _turn(self) -> bool:
         """Take some and send it; True when all is done, or time is up."""
