@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import hoptrace
-from hoptrace.handler import AHEAD, Invocations
+from hoptrace.environment import AHEAD
+from hoptrace.handler import Invocations
 from hoptrace.send import Outbox
 from hoptrace.settings import Settings
 from hoptrace.testing import Clock, LambdaContext, recorder

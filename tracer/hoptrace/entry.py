@@ -12,6 +12,7 @@ import sys
 import time
 
 from . import bootstrap, encode
+from .environment import SNAP_START
 from .guard import guard
 from .handler import Invocations
 from .send import Bell, Outbox, use
@@ -72,6 +73,8 @@ class Session:
         """Wake the collector, or do its work where there is none, once for each invocation that has come back."""
         self.invocations.settle()
         if not self.owes_ring:
+            if self.request is None:
+                self.invocations.rests()
             return
         self.owes_ring = False
         watching = observer()
@@ -173,6 +176,11 @@ def session() -> Session | None:
     with guard("entry.runtime"):
         if made is not None:
             _watch_runtime()
+    if made is not None and made.in_lambda and knobs.initialization_type == SNAP_START:
+        with guard("entry.snapshot"):
+            from . import snapshot
+
+            snapshot.prepare(made)
     return made
 
 

@@ -11,14 +11,15 @@ import threading
 import time
 
 from . import encode, triggers
+from .environment import Environment
 from .guard import guard
 from .lineage import Lineage, lay_out, open_lineages
 from .send import Outbox
 from .settings import Settings, trace_header
-from .spans import ERROR, INTERNAL, Span, activate, current_span, restore, set_invocation
+from .spans import ERROR, Span, activate, current_span, restore, set_invocation
 from .spans.context import parse_xray_root
 from .spans.exceptions import exception_message, exception_type
-from .spans.span import Course, new_span_id, observer
+from .spans.span import Course, observer
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ _TOGETHER = 100
 _REMEMBERED = 512
 """Request ids of which it is known how often they came. A retry comes with the id of the invocation that failed, a
 minute or two later; what came in the meantime of a busy environment must not push it out."""
-
-AHEAD = 10_000_000_000
-"""Nanoseconds between a ready handler and its first invocation from which the environment counts as initialised ahead
-of demand: Lambda does that on its own, and nobody waited for that start."""
 
 
 class Invocation:
@@ -79,11 +76,10 @@ class Invocations:
     ) -> None:
         self._settings = settings
         self._outbox = outbox
-        self._started = started
+        self._environment = Environment(settings, started=started, in_lambda=in_lambda, clock=clock)
         self._in_lambda = in_lambda
         self._over = over
         self._clock = clock
-        self._ready = 0
         self._ordinal = 0
         self._lock = threading.Lock()
         self._active: dict[str, int] = {}
@@ -95,7 +91,18 @@ class Invocations:
 
     def ready(self) -> None:
         """The handler is loaded; what follows until the first event is not initialisation."""
-        self._ready = self._clock()
+        self._environment.ready()
+
+    def rests(self) -> None:
+        """The runtime client asks for its first event, or a snapshot is about to be taken."""
+        with guard("handler.rests"):
+            self._tell(self._environment.rests())
+
+    def restored(self) -> None:
+        """This process runs on from a snapshot."""
+        self._environment.restored()
+        self._attempts.clear()
+        self._begun_last = ""
 
     # -- around the user's handler ---------------------------------------------------------------------------------
 
@@ -233,7 +240,7 @@ class Invocations:
         for _, record in lineage.records:
             record.course = course
         invocation = Invocation(arrival, lineage, ordinal, current)
-        cold = self._cold(ordinal, now)
+        beginning = self._environment.first(span)
         span.set_attributes(arrival.attributes)
         span.set_attribute("faas.invocation_id", request_id)
         span.set_attribute("faas.trigger", arrival.faas_trigger)
@@ -245,7 +252,7 @@ class Invocations:
 
                 record_event(span, arrival.name, event)
         if self._in_lambda:
-            span.set_attribute("faas.coldstart", cold)
+            span.set_attribute("faas.coldstart", self._environment.waited)
             span.set_attribute("aws.lambda.initialization_type", self._settings.initialization_type or "on-demand")
         if arn:
             span.set_attributes(_arn_attributes(arn, version))
@@ -254,8 +261,7 @@ class Invocations:
         for first in range(0, len(lines), _TOGETHER):
             self._outbox.write(b"".join(lines[first : first + _TOGETHER]))
         self._write_begin(invocation, deadline)
-        if cold:
-            self._outbox.write(encode.span_record(self._init_span(span)))
+        self._tell(beginning)
         if self._in_lambda:  # where a process runs one invocation at a time
             set_invocation(span)
         watching = observer()
@@ -323,23 +329,9 @@ class Invocations:
         if attempt > 1:
             invocation.set_attribute("hoptrace.invocation.attempt", attempt)
 
-    def _cold(self, ordinal: int, now: int) -> bool:
-        """Whether somebody waited for this process to start.
-
-        True for the first invocation of an on-demand environment only: not for provisioned concurrency or SnapStart,
-        nor for an environment that Lambda initialised ahead of demand.
-        """
-        on_demand = self._settings.initialization_type in ("", "on-demand")
-        return self._in_lambda and ordinal == 1 and on_demand and now - (self._ready or now) < AHEAD
-
-    def _init_span(self, invocation: Span) -> Span:
-        """From the start of this process to the loaded handler; a child that is older than its parent."""
-        context = invocation.context.child(new_span_id())
-        start = min(self._started, invocation.start)
-        init = Span("init", INTERNAL, context, invocation.context.span_id, start, invocation.request_id)
-        init.attributes["hoptrace.init"] = True
-        init.end_time = max(start, min(self._ready or invocation.start, invocation.start))
-        return init
+    def _tell(self, beginning: Span | None) -> None:
+        if beginning is not None:
+            self._outbox.write(encode.span_record(beginning))
 
     def _result(self, invocation: Invocation, result: Any) -> None:
         """What a result says: an HTTP status, or which records of a batch failed."""

@@ -20,6 +20,7 @@ from os import (
     close,
     dup2,
     fstat,
+    ftruncate,
     makedirs,
     mkfifo,
     pread,
@@ -158,6 +159,33 @@ class Outbox:
             self._size = status.st_size
             return
         self._open()
+
+    def waits_for_reader(self) -> bool:
+        """Whether something stands in the file that nobody need have read."""
+        return self._file.holds() and fstat(self._file.number).st_size > 0
+
+    def is_current(self) -> bool:
+        """Whether the path still names the file that is open: the collector has put no other one there."""
+        try:
+            status = stat_path(self._path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._file.identity
+
+    def empty(self) -> int:
+        """Throw away what stands in the file, and count it; returns how many records that were."""
+        if not self._file.holds():
+            return 0
+        try:
+            text = pread(self._file.number, fstat(self._file.number).st_size, 0)
+            ftruncate(self._file.number, 0)
+        except OSError:
+            return 0
+        self._size = 0
+        lost = sum(1 for line in text.split(b"\n") if line)
+        if lost:
+            self.dropped["snapshot"] = self.dropped.get("snapshot", 0) + lost
+        return lost
 
     def write(self, lines: bytes) -> bool:
         """Append one record, or several that belong together; whether they are in the kernel's hands whole."""

@@ -126,6 +126,22 @@ class Spool(Outbox):
         if self.current is not None and self._file.holds():
             self._size = self.current.size - self.current.offset
 
+    def empty(self) -> int:
+        """Throw away what has not been sent, and count it; returns how many records that were."""
+        lost = 0
+        for source in self.sources():
+            lost += sum(1 for line in os.pread(source.fd, source.size, source.offset).split(b"\n") if line)
+            if source is not self.current:
+                source.remove()
+        self._left = []
+        if self.current is not None and self._file.holds():
+            self.current.remove()
+            self._file.number = -1
+            self._open()
+        if lost:
+            self.dropped["snapshot"] = self.dropped.get("snapshot", 0) + lost
+        return lost
+
     def sources(self) -> Iterator[Source]:
         """What is to be sent, the oldest first."""
         yield from list(self._left)

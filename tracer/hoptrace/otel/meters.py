@@ -128,6 +128,7 @@ def patch(module: Any) -> None:
             _stand_behind(each, instrument, internal)
     watcher().collect_by(patch, collect)
     watcher().flush_by(patch, _observing)
+    watcher().renew_by(patch, _store.renew)
 
 
 def unpatch() -> None:

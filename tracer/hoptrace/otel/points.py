@@ -218,6 +218,11 @@ class Store:
         self._since[observed] = end
         return start, end
 
+    def renew(self) -> None:
+        """Measure from now on: a snapshot was taken since, and nothing was measured while it lay there."""
+        now = time_ns()
+        self._since = {False: now, True: now}
+
     def clear(self) -> None:
         """Forget everything."""
         with self.lock:

@@ -26,6 +26,7 @@ class Watcher(Observer):
         self._processors: tuple[Any, ...] = ()
         self._flushes: dict[int, Callable[[], Callable[[int], Any] | None]] = {}
         self._collects: dict[int, Callable[[], None]] = {}
+        self._renews: dict[int, Callable[[], None]] = {}
         self._flushing: Thread | None = None
 
     def add(self, processor: Any) -> None:
@@ -39,6 +40,10 @@ class Watcher(Observer):
     def collect_by(self, owner: object, collect: Callable[[], None]) -> None:
         """Call `collect()`, which waits for nobody, after each invocation; once for this owner."""
         self._collects[id(owner)] = collect
+
+    def renew_by(self, owner: object, renew: Callable[[], None]) -> None:
+        """Call `renew()` when this process runs on from a snapshot; once for this owner."""
+        self._renews[id(owner)] = renew
 
     def started(self, span: Span) -> None:
         """A span has begun."""
@@ -89,6 +94,12 @@ class Watcher(Observer):
         self._flushing = Thread(target=_flush, args=(flushes, left), name="hoptrace-flush", daemon=True)
         self._flushing.start()
         self._flushing.join(left / 1000)
+
+    def restored(self) -> None:
+        """This process runs on from a snapshot."""
+        for renew in self._renews.values():
+            with guard("otel.renew"):
+                renew()
 
     def force_flush(self, milliseconds: int) -> bool:
         """Have the processors send what they hold; whether all did."""

@@ -279,6 +279,9 @@ class Observer:
     def over(self, deadline: int) -> None:
         """The response of an invocation is out; `deadline` is when Lambda's patience ends, epoch milliseconds or 0."""
 
+    def restored(self) -> None:
+        """This process runs on from a snapshot: times that were taken before are of another life."""
+
 
 _observer: Observer | None = None
 
