@@ -46,6 +46,7 @@ from hoptrace_collector.receive.network import Network
 from hoptrace_collector.receive.otlp import PATHS, Batch, Refused, parse
 from hoptrace_collector.receive.records import Line, Mark, RecordReader
 from hoptrace_collector.receive.telemetry import TelemetryListener
+from hoptrace_collector.restore import Restore
 from hoptrace_collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ _WAIT_FOR_LOGS = 0.5
 # What is left for the signals that follow when one's turn at SHUTDOWN is over, in seconds.
 _LEFT_FOR_THE_REST = 0.4
 _DEADLINE_CHECK = 256
+# How long the span of a restore waits, once in an environment's life, for Lambda to say when that began, in seconds.
+_WAIT_FOR_RESTORE = 0.1
 
 
 class Collector:
@@ -128,6 +131,8 @@ class Collector:
         )
         self._metrics_due = clock() + settings.metric_interval
         self._flush_due = 0.0
+        self._restore = Restore()
+        self._snapshots = 0
         self._alerts = self._make_alerts(settings, counters, clock)
         take_over(cursor, self._completer, self._queues)
         self._logs = self._make_logs()
@@ -171,6 +176,8 @@ class Collector:
         if io is not None and len(self._returned) == 1 and self._returned[0].span.start >= self._idle_since:
             self._metrics.network(self._returned[0].request_id, io)
         self._hear()
+        if self._settings.snap_start:
+            self._release_restore(deadline)
         for batch in self.inbox.take():
             self._take(batch, None)
 
@@ -219,6 +226,31 @@ class Collector:
         self._remember()
         if self._telemetry is not None:
             self._telemetry.close()
+
+    def snapshot(self, deadline: float) -> None:
+        """Send everything, and let what cannot be sent go: every environment made of the snapshot would send it."""
+        self._snapshots += 1
+        self.drain(deadline)
+        self._queue_own_signals()
+        self._deliver(deadline, last=True)
+        self._export_metrics()
+        for signal in SIGNALS:
+            self._flushers[signal.name].flush(deadline, last=True)
+            queue = self._queues[signal.name]
+            _dropped(self._counters, signal.counter(DROPPED), sum(item.amount for item in queue.items()), "snapshot")
+            queue.remove(len(queue))
+        self._reader.rotate(at=0)
+        self._remember()
+
+    def restored(self) -> None:
+        """Begin anew: no number, time or pause from before the snapshot is this environment's own."""
+        self._counters.take()
+        self._metrics.renew()
+        for flusher in self._flushers.values():
+            flusher.renew()
+        self._metrics_due = self._clock() + self._settings.metric_interval
+        self._flush_due = 0.0
+        self._idle_since, self._idle_total = self._now(), self._network.total()
 
     def released(self) -> None:
         """Nothing is left to do: the next event is about to be asked for."""
@@ -277,6 +309,8 @@ class Collector:
             self._metrics.initialized(max(0, record.span.end - record.span.start) / 1e9)
         if not seen:
             self._metrics.called(record.span)
+        if self._settings.snap_start and self._restore.takes(record):
+            return []
         return self._completer.span(record)
 
     def _io(self) -> int | None:
@@ -287,15 +321,26 @@ class Collector:
     def _hear(self) -> None:
         for event in self._telemetry.take() if self._telemetry is not None else ():
             if isinstance(event, InitReport):
-                self._metrics.initialized(event.duration)
+                if not self._snapshots:  # what was before the snapshot has been told once
+                    self._metrics.initialized(event.duration)
             elif isinstance(event, RestoreReport):
                 self._metrics.restored(event.duration)
+                self._restore.told(event)
             else:
                 # An invocation that Lambda ends is first closed, then what is said of it belongs to it.
                 self._keep(self._completer.telemetry(event), None)
                 self._metrics.told(event)
         if self._logs is not None:
             self._logs.take(self._completer.origin.resource)
+
+    def _release_restore(self, deadline: float) -> None:
+        if self._restore.waits and self._telemetry is not None:
+            until = min(deadline, self._clock() + _WAIT_FOR_RESTORE)
+            while self._restore.waits and self._clock() < until:
+                self._telemetry.wait(until - self._clock())
+                self._hear()
+        for record in self._restore.release():
+            self._keep(self._completer.span(record), None)
 
     def _hear_the_last(self, until: float) -> None:
         """Wait for what the function has logged before the end; Lambda delivers in the order in which it happened."""

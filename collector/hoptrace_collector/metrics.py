@@ -137,6 +137,12 @@ class Metrics:
         """Record how long the snapshot took to be restored."""
         self._all.record("hoptrace.environment.restore_duration", self._environment, seconds)
 
+    def renew(self) -> None:
+        """Forget what was aggregated, and begin anew: this process runs on from a snapshot, which others do as well."""
+        self._begun = self._now()
+        self._all.take(self._begun, self._begun + 1)
+        self._intervals, self._peak_before = [], 0
+
     def told(self, event: RuntimeDone | Report) -> None:
         """Record what Lambda says of an invocation after its end."""
         trigger = self._trigger(event.request_id)

@@ -247,11 +247,12 @@ class InitReport(NamedTuple):
 
 
 class RestoreReport(NamedTuple):
-    """`platform.restoreReport`, of a snapshot; `duration` in seconds."""
+    """`platform.restoreReport`, of a snapshot; `duration` in seconds, `time` (its end) in nanoseconds, 0 when unknown."""
 
     status: str
     error_type: str
     duration: float
+    time: int = 0
 
 
 class RuntimeDone(NamedTuple):

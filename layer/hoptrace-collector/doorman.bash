@@ -142,6 +142,8 @@ schema=2022-12-13
 [[ $kind == lambda-managed-instances ]] && schema=2025-01-29
 types='"platform"' wait=1000
 # What an invocation has said should have come when it is over, so Lambda does not wait for more of it.
+# Nor for what it says of a restore, whose span waits for it.
+[[ $kind == snap-start ]] && wait=25
 [[ ${HOPTRACE_LOGS,,} =~ ^[[:space:]]*otlp[[:space:]]*$ ]] && types+=',"function"' wait=25
 request PUT /2022-07-01/telemetry "{\"schemaVersion\":\"$schema\",\"types\":[$types],\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://sandbox.localdomain:$telemetry_port/\"},\"buffering\":{\"maxItems\":1000,\"maxBytes\":262144,\"timeoutMs\":$wait}}"
 

@@ -39,20 +39,24 @@ class CredentialsSource:
         self._now = now
         self._kept: Credentials | None = None
         self._kept_until = 0.0
+        self._kept_until_now = 0.0
 
     def get(self, deadline: float) -> Credentials:
         """Return credentials before `deadline` (monotonic); raises CredentialsError."""
         settings = self._settings
-        if settings.access_key and settings.secret_key:
+        # Keys of the environment are in a snapshot, and long expired when it is restored.
+        lasting = not (settings.snap_start and settings.credentials_uri)
+        if settings.access_key and settings.secret_key and lasting:
             return Credentials(settings.access_key, settings.secret_key, settings.session_token)
         if not settings.credentials_uri:
             raise CredentialsError(
                 "there are no AWS credentials: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor "
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
             )
-        if self._kept is None or self._clock() >= self._kept_until:
+        # By both clocks: a monotonic one stands still in a freeze, and in a snapshot for months.
+        if self._kept is None or self._clock() >= self._kept_until or self._now() >= self._kept_until_now:
             self._kept, seconds = self._fetch(parse_url(settings.credentials_uri), deadline)
-            self._kept_until = self._clock() + seconds
+            self._kept_until, self._kept_until_now = self._clock() + seconds, self._now() + seconds
         return self._kept
 
     def forget(self) -> None:

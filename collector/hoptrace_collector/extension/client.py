@@ -48,6 +48,7 @@ class Client:
         self._api = parse_url(f"http://{settings.runtime_api}/")
         self._managed = settings.managed_instances
         self._logs = settings.function_logs
+        self._at_once = settings.function_logs or settings.snap_start
         self._now = now
         self.extension_id = extension_id
 
@@ -76,7 +77,7 @@ class Client:
             "schemaVersion": "2025-01-29" if self._managed else "2022-12-13",
             "types": ["platform", "function"] if self._logs else ["platform"],
             "destination": {"protocol": "HTTP", "URI": f"http://sandbox.localdomain:{port}/telemetry"},
-            "buffering": {"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 25 if self._logs else 1000},
+            "buffering": {"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 25 if self._at_once else 1000},
         }
         headers = [*self._identity(), ("content-type", "application/json")]
         url = self._api._replace(target="/2022-07-01/telemetry")

@@ -21,6 +21,10 @@ MARGIN = 0.2
 SHUTDOWN_MARGIN = 0.15
 SHUTDOWN_DEFAULT = 1.4
 _LONGEST_PAUSE = 5.0
+# How often it is looked, in seconds, whether a snapshot is about to be taken, and how long sending may take then: the
+# tracer waits for a second longer. Nobody waits for a version to be published.
+_SNAPSHOT_LOOK = 0.02
+SNAPSHOT_LIMIT = 4.0
 # About two minutes of trying: then there is no Lambda any more, only a process that nobody ended.
 _MOST_TRIES = 30
 
@@ -52,6 +56,12 @@ class Work(Protocol):
     def released(self) -> None:
         """The next event is about to be asked for."""
 
+    def snapshot(self, deadline: float) -> None:
+        """A snapshot is about to be taken: send everything, keep nothing."""
+
+    def restored(self) -> None:
+        """This process runs on from a snapshot."""
+
     def shutdown(self, event: Shutdown, deadline: float) -> None:
         """Close everything and send the last."""
 
@@ -65,6 +75,9 @@ class Waiter(Protocol):
     def clear(self) -> None:
         """Forget rings that nobody waited for."""
 
+    def snapshot_wanted(self) -> bool:
+        """Whether a snapshot is about to be taken."""
+
 
 class Lifecycle:
     """The loop; `clock` is `time.monotonic`, `now` nanoseconds since the epoch."""
@@ -77,16 +90,21 @@ class Lifecycle:
         counters: Counters,
         *,
         idle_every: float | None = None,
+        snap_start: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`idle_every`: seconds between flushes while waiting for an event, where none comes for an invocation."""
+        """`idle_every`: seconds between flushes while waiting for an event, where none comes for an invocation.
+
+        `snap_start`: a snapshot is taken before the first event.
+        """
         self._client = client
         self._bell = bell
         self._work = work
         self._counters = counters
         self._idle_every = idle_every
+        self._snap_start = snap_start
         self._clock = clock
         self._now = now
         self._sleep = sleep
@@ -96,7 +114,7 @@ class Lifecycle:
         """Work until SHUTDOWN. `event` is one that has been received already; `rung`: its invocation is over."""
         self._guard("start", lambda: self._work.started(event))
         if event is None:
-            event = self._next()
+            event = self._first()
         while isinstance(event, Invoke):
             self._guard("invocation", partial(self._invocation, event, rung=rung))
             rung = False
@@ -138,12 +156,27 @@ class Lifecycle:
         """Turn epoch milliseconds into a time of the monotonic clock."""
         return self._clock() + deadline_ms / 1000.0 - self._now() / 1e9
 
-    def _next(self) -> Invoke | Shutdown:
+    def _first(self) -> Invoke | Shutdown:
+        """Ask for the first event; between that and its answer a snapshot may have been taken."""
+        if not self._snap_start:
+            return self._next()
+        event = self._next(self._look, _SNAPSHOT_LOOK)
+        if isinstance(event, Invoke):
+            self._guard("restore", self._work.restored)
+        return event
+
+    def _look(self) -> None:
+        if self._bell is not None and self._bell.snapshot_wanted():
+            self._guard("snapshot", lambda: self._work.snapshot(self._clock() + SNAPSHOT_LIMIT))
+
+    def _next(self, idle: Callable[[], None] | None = None, every: float = 0.0) -> Invoke | Shutdown:
         """Ask until there is an event: an extension has nothing else to live for."""
         pause = 0.05
+        if idle is None and self._idle_every:
+            idle, every = self._idle, self._idle_every
         for _ in range(_MOST_TRIES):
             try:
-                event = self._client.next(self._idle if self._idle_every else None, self._idle_every or 1.0)
+                event = self._client.next(idle, every or 1.0)
                 if event is not None:
                     return event
                 self._counters.add("events", "unknown")

@@ -64,6 +64,10 @@ class Flusher:
         """Whether this signal goes anywhere."""
         return self._exporter.configured
 
+    def renew(self) -> None:
+        """Begin anew after a snapshot was restored: what the backend was like before means nothing."""
+        self._backoff.succeeded()
+
     def flush(self, deadline: float, *, last: bool = False) -> None:
         """Send until `deadline` (monotonic). `last`: nobody waits and nothing comes after, so wait and try again."""
         signal = self._signal

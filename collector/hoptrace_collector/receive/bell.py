@@ -1,6 +1,7 @@
 """Waits for the tracer's ring: the byte `i` in a named pipe each time an invocation is over.
 
-Other bytes are none: `o` wants the port for OTLP, which is open when this process runs.
+The byte `s` asks for everything to be sent, because a snapshot is about to be taken. Other bytes are none: `o` wants the
+port for OTLP, which is open when this process runs.
 
 No clock ticks while waiting. End of file is as good as a ring: nobody holds the writing end, so there is no function
 process that could still write.
@@ -36,6 +37,7 @@ class Bell:
 
     def __init__(self, path: str, descriptor: int | None = None) -> None:
         self._path = path
+        self._snapshot = False
         if descriptor is not None and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             os.set_blocking(descriptor, False)
             os.set_inheritable(descriptor, False)
@@ -69,6 +71,13 @@ class Bell:
         """Forget rings that nobody waited for."""
         self._take()
 
+    def snapshot_wanted(self) -> bool:
+        """Whether it has been asked, since the last call, to get ready for a snapshot."""
+        self._follow()
+        self._take()
+        wanted, self._snapshot = self._snapshot, False
+        return wanted
+
     def close(self) -> None:
         """Close the pipe."""
         os.close(self._descriptor)
@@ -84,6 +93,8 @@ class Bell:
                 return heard or GONE
             if b"i" in data:
                 heard = RUNG
+            if b"s" in data:
+                self._snapshot = True
 
     def _follow(self) -> None:
         """Open the pipe anew when the path names another one: the tracer makes it again when `/tmp` was wiped."""

@@ -113,15 +113,15 @@ class RecordReader:
             except OSError as error:
                 self._counters.failed("reading records", error)
 
-    def rotate(self) -> None:
-        """Put an empty file in the place of one of which more than 1 MiB has been read to its end.
+    def rotate(self, *, at: int = ROTATE_AT) -> None:
+        """Put an empty file in the place of one of which more than `at` bytes, 1 MiB, have been read to its end.
 
         The tracer sees at the next invocation that the path names another file and opens that; what it still writes
         until then is read by the descriptor that stays open here. To be called when nothing waits to be sent.
         """
         if not self._files or not (file := self._files[-1]).named:
             return
-        if file.offset > ROTATE_AT and file.read_to_end():
+        if file.offset > at and file.read_to_end():
             fresh = self._path + ".new"
             try:
                 descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -184,7 +184,8 @@ def parse_event(item: dict[str, Any]) -> Telemetry | None:
             _number(measured.get("durationMs")) / 1000,
         )
     if kind == "platform.restoreReport":
-        return RestoreReport(status, error_type, _number(measured.get("durationMs")) / 1000)
+        seconds = _number(measured.get("durationMs")) / 1000
+        return RestoreReport(status, error_type, seconds, nanoseconds(item.get("time")))
     request_id = text(record.get("requestId"))
     if not request_id:
         return None

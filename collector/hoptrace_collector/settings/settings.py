@@ -17,6 +17,7 @@ from hoptrace_collector.settings.secret import Secret
 __all__ = ["Settings", "from_environment", "read"]
 
 MANAGED_INSTANCES = "lambda-managed-instances"
+SNAP_START = "snap-start"
 
 
 class Settings(NamedTuple):
@@ -56,6 +57,11 @@ class Settings(NamedTuple):
     def managed_instances(self) -> bool:
         """Whether this environment is never told of an INVOKE (Lambda Managed Instances)."""
         return self.initialization_type == MANAGED_INSTANCES
+
+    @property
+    def snap_start(self) -> bool:
+        """Whether a snapshot is taken of this environment, of which others are made."""
+        return self.initialization_type == SNAP_START
 
     def without_self(self, port: int) -> tuple["Settings", list[str]]:
         """Return these settings without the endpoints that are our own receiver, which listens on `port` here.

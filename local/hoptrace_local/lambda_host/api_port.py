@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import Callable
 
 from aiohttp import web
 
-from . import answers
+from . import answers, container_credentials
 from .extensions_api import Agent
 from .generation import Generation
+from .sandbox_env import CREDENTIALS
 from .unlimited_request import unlimited
 
 _RUNTIME = "/2018-06-01/runtime/"
@@ -27,6 +29,7 @@ class ApiPort:
         self._server: asyncio.Server | None = None
         self._web: web.Server | None = None
         self.address = ""
+        self.token = secrets.token_urlsafe(32)
 
     async def open(self) -> None:
         """Listen on a free port of 127.0.0.1; does nothing when it listens already."""
@@ -45,6 +48,8 @@ class ApiPort:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         generation = self._generation()
         path = request.path
+        if path == container_credentials.PATH:
+            return container_credentials.answer(request, self.token, CREDENTIALS)
         if generation is None:
             return answers.error(410, "InvalidStateTransition", "the environment was reset")
         if path.startswith(_RUNTIME):

@@ -71,6 +71,14 @@ class Chronicle:
         self._emit(telemetry.init_runtime_done(self._init_type, "restore", "success", None, restore=True))
         self._emit(telemetry.init_report(self._init_type, "restore", "success", None, watch.ms(), restore=True))
 
+    def restore_failed(self, fault: Fault, watch: Stopwatch) -> None:
+        """The snapshot does not run on, or a hook failed."""
+        status = "timeout" if isinstance(fault, TimedOut) else "error"
+        kind = fault.reported_type
+        self._emit(telemetry.init_runtime_done(self._init_type, "restore", status, kind, restore=True))
+        self._emit(telemetry.init_report(self._init_type, "restore", status, kind, watch.ms(), restore=True))
+        self.log(f"RESTORE_REPORT Restore Duration: {watch.ms():.2f} ms\tStatus: {status}\tError Type: {kind}")
+
     # -- invoke ---------------------------------------------------------------------------------------------------
 
     def started(self, invocation: Invocation) -> Event:

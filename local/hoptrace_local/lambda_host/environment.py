@@ -48,6 +48,8 @@ class Environment:
             self._chronicle.log(self._cpu.unavailable)
         self._generation: Generation | None = None
         self._initialized = False
+        #: Whether a snapshot has been taken that no invocation has needed yet.
+        self._snapshot_waits = False
         #: How long the init phase took, until an invocation has reported it.
         self._init_ms: float | None = None
         #: First process to first `/next`, until an invocation has waited for it.
@@ -81,9 +83,11 @@ class Environment:
         deadline, deadline_ms = self._loop.time() + timeout, epoch_ms(timeout)
         if self._generation is not None:
             self._generation.thaw()
-        started = self._chronicle.started(invocation)
         init_ms = None
         try:
+            if self._snapshot_waits:  # before anything is said of the invocation
+                await self._restore(deadline, timeout)
+            started = self._chronicle.started(invocation)
             if self._initialized:
                 init_ms, self._init_ms = self._init_ms, None
             else:
@@ -160,20 +164,34 @@ class Environment:
                 chronicle.extension_ready(agent)
             generation.telemetry.close_subscriptions()
             chronicle.init_done(phase, watch)
-            if snapshot:
-                await self._restore(generation, deadline, seconds)
         except Fault as fault:
             chronicle.init_failed(phase, fault, watch, runtime_was_done=runtime_done)
             raise
-        self._init_ms = watch.ms() if phase == "init" else None
         self._initialized = True
+        if snapshot:
+            # Who restores it waits for that, and not for the initialisation of the version.
+            self._init_seconds = None
+            self._snapshot_waits = True
+            if phase == "invoke":  # nobody published a version: one is made while the first invocation waits
+                await self._restore(deadline, seconds)
+            return
+        self._init_ms = watch.ms() if phase == "init" else None
 
-    async def _restore(self, generation: Generation, deadline: float, seconds: float) -> None:
+    async def _restore(self, deadline: float, seconds: float) -> None:
+        """Have the snapshot run on; here it is the very process that was stopped when it was taken."""
+        generation = self._generation
+        assert generation is not None
+        self._snapshot_waits = False
         watch = Stopwatch()
         self._chronicle.restore_started()
         generation.runtime.restore()
-        await generation.until(generation.runtime.at_next.future, deadline, seconds)
+        try:
+            await generation.until(generation.runtime.at_next.future, deadline, seconds)
+        except Fault as fault:
+            self._chronicle.restore_failed(fault, watch)
+            raise
         self._chronicle.restore_done(watch)
+        self._init_seconds = watch.ms() / 1000
 
     def _tell_cold_start(self, invocation: Invocation) -> None:
         if self._init_seconds is not None:
@@ -229,7 +247,7 @@ class Environment:
         await generation.end(reason, budget, epoch_ms(budget))
         self._chronicle.listeners = None
         self._generation = None
-        self._initialized = False
+        self._initialized = self._snapshot_waits = False
         self._init_ms = None
         self.state = "idle"
 
@@ -247,6 +265,7 @@ class Environment:
             telemetry_port=self._telemetry_port,
             log_stream=self._log_stream,
             api=self._port.address,
+            credentials_token=self._port.token,
         )
 
 

@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import container_credentials
 from .config import FunctionConfig
 from .var_runtime import Interpreter
 
-_CREDENTIALS = {
+CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "AWS_SESSION_TOKEN": "local",
 }
+#: What there is no telling in a snapshot, of which many environments are made.
+_NOT_IN_A_SNAPSHOT = ("AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME")
 #: What extensions never see, besides every name that begins with an underscore.
 _RUNTIME_ONLY = (
     "AWS_EXECUTION_ENV",
@@ -45,15 +48,17 @@ class Sandbox:
     telemetry_port: int
     log_stream: str
     api: str
+    credentials_token: str
 
 
 def runtime_environment(sandbox: Sandbox) -> dict[str, str]:
     """What the runtime's process is started with."""
     config = sandbox.config
+    snap_start = config.initialization_type == "snap-start"
     task = config.code
     libraries = [sandbox.var_runtime, sandbox.var_runtime / "lib", task, task / "lib", sandbox.opt / "lib"]
-    return {
-        **_CREDENTIALS,
+    made = {
+        **(CREDENTIALS if not snap_start else {}),
         "PATH": f"{sandbox.lang_bin}:/usr/local/bin:/usr/bin:/bin:{sandbox.opt}/bin",
         "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
         "LANG": "en_US.UTF-8",
@@ -80,6 +85,11 @@ def runtime_environment(sandbox: Sandbox) -> dict[str, str]:
         "AWS_LAMBDA_RUNTIME_API": sandbox.api,
         **_places(sandbox),
     }
+    if snap_start:
+        made |= container_credentials.variables(sandbox.api, sandbox.credentials_token)
+        for name in _NOT_IN_A_SNAPSHOT:
+            del made[name]
+    return made
 
 
 def extension_environment(sandbox: Sandbox) -> dict[str, str]:

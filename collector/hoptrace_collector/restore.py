@@ -1,0 +1,51 @@
+"""Gives the span of a restore from a snapshot its true beginning.
+
+The tracer sees its process run on, which is when most of a restore is over; Lambda tells how long the whole took, in
+`platform.restoreReport`. The two come in any order, and the span waits for the report as long as whoever holds it
+wants to.
+"""
+
+from collections.abc import Iterable
+
+from hoptrace_collector.model import RestoreReport, SpanEnded
+
+__all__ = ["Restore"]
+
+MARK = "hoptrace.restore"
+
+
+class Restore:
+    """The restore of this environment: its span as the tracer has written it, and what Lambda says of it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[SpanEnded] = []
+        self._report: RestoreReport | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is a span that the report has not come for."""
+        return bool(self._waiting) and self._report is None
+
+    def takes(self, record: SpanEnded) -> bool:
+        """Keep the span of a restore; whether this is one."""
+        if record.span.attributes.get(MARK) is not True:
+            return False
+        self._waiting.append(record)
+        return True
+
+    def told(self, report: RestoreReport) -> None:
+        """Note what Lambda says."""
+        self._report = report
+
+    def release(self) -> Iterable[SpanEnded]:
+        """Give out what was kept, from its true beginning on where that is known."""
+        waiting, self._waiting = self._waiting, []
+        report = self._report
+        for record in waiting:
+            span = record.span
+            if report is not None and report.time and report.duration:
+                begun = report.time - int(report.duration * 1e9)
+                # Before the snapshot ran on, and not in the life before it.
+                span.start = min(span.start, begun)
+                span.end = max(span.end, span.start)
+            yield record
