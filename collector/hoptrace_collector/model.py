@@ -247,7 +247,7 @@ class InitReport(NamedTuple):
 
 
 class RestoreReport(NamedTuple):
-    """`platform.restoreReport`, of a snapshot; `duration` in seconds, `time` (its end) in nanoseconds, 0 when unknown."""
+    """`platform.restoreReport`, of a snapshot; `duration` in seconds, `time`, its end, in nanoseconds (0: unknown)."""
 
     status: str
     error_type: str

@@ -1,8 +1,8 @@
 """One image of an initialised function process, run on many times: what SnapStart does with a microVM.
 
 The real runtime client is stopped where it asks for `/restore/next`, and forked there as often as is wanted, without
-Python's own fork hooks: each copy has the very memory, descriptors and random state of the first, and does not know that it
-is one. They live one after the other, since all of them know the same address of the Runtime API.
+Python's own fork hooks: each copy has the very memory, descriptors and random state of the first, and does not know
+that it is one. They live one after the other, since all of them know the same address of the Runtime API.
 """
 
 from __future__ import annotations

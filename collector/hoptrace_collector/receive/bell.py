@@ -1,7 +1,7 @@
 """Waits for the tracer's ring: the byte `i` in a named pipe each time an invocation is over.
 
-The byte `s` asks for everything to be sent, because a snapshot is about to be taken. Other bytes are none: `o` wants the
-port for OTLP, which is open when this process runs.
+The byte `s` asks for everything to be sent, because a snapshot is about to be taken. Other bytes are none: `o` wants
+the port for OTLP, which is open when this process runs.
 
 No clock ticks while waiting. End of file is as good as a ring: nobody holds the writing end, so there is no function
 process that could still write.

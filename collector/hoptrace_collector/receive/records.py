@@ -113,7 +113,7 @@ class RecordReader:
             except OSError as error:
                 self._counters.failed("reading records", error)
 
-    def rotate(self, *, at: int = ROTATE_AT) -> None:
+    def rotate(self, *, at: int | None = None) -> None:
         """Put an empty file in the place of one of which more than `at` bytes, 1 MiB, have been read to its end.
 
         The tracer sees at the next invocation that the path names another file and opens that; what it still writes
@@ -121,7 +121,7 @@ class RecordReader:
         """
         if not self._files or not (file := self._files[-1]).named:
             return
-        if file.offset > at and file.read_to_end():
+        if file.offset > (ROTATE_AT if at is None else at) and file.read_to_end():
             fresh = self._path + ".new"
             try:
                 descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

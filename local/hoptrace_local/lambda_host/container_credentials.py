@@ -1,7 +1,7 @@
 """The address at which a restored environment gets credentials: those of its variables would have expired long ago.
 
-Lambda developer guide, "Activating and managing Lambda SnapStart": with SnapStart the runtime uses container credentials,
-`AWS_CONTAINER_CREDENTIALS_FULL_URI` and `AWS_CONTAINER_AUTHORIZATION_TOKEN`, in place of access keys.
+Lambda developer guide, "Activating and managing Lambda SnapStart": with SnapStart the runtime uses container
+credentials, `AWS_CONTAINER_CREDENTIALS_FULL_URI` and `AWS_CONTAINER_AUTHORIZATION_TOKEN`, in place of access keys.
 """
 
 from __future__ import annotations
