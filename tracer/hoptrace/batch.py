@@ -104,7 +104,7 @@ class Batch:
             if self._own and not self._lineage.records:
                 span = own_record(self._lineage)
                 watching = observer()
-                if watching is not None:
+                if watching is not None and span.recording:
                     watching.started(span)
             if index >= len(self._lineage.records):
                 return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .spans.span import Observer
 
 AUTHORIZER = "authorizer"
 """The trigger, and the name by which its answers are switched on."""
@@ -235,7 +236,6 @@ class Invocations:
         name = arrival.span_name or function
         lineage = lay_out(arrival, name, now, request_id, root, self._settings, current)
         span = lineage.invocation
-        span.silence()
         span.course = course = Course()
         for _, record in lineage.records:
             record.course = course
@@ -266,15 +266,20 @@ class Invocations:
             set_invocation(span)
         watching = observer()
         if watching is not None:
-            for made in (span, *(record for _, record in lineage.records)):
-                watching.started(made)
-            for hop in lineage.hops:
-                watching.ended(hop)
+            self._show(watching, lineage)
         invocation.token = activate(span)
         self._open(lineage, event)
         if self._in_lambda:
             invocation.cpu = time.process_time_ns()
         return invocation
+
+    @staticmethod
+    def _show(watching: Observer, lineage: Lineage) -> None:
+        for made in (lineage.invocation, *(record for _, record in lineage.records)):
+            if made.recording:
+                watching.started(made)
+        for hop in lineage.hops:
+            watching.ended(hop)
 
     def _open(self, lineage: Lineage, event: Any) -> None:
         """Let the records be followed, from whichever thread, until the invocation ends."""
@@ -292,7 +297,7 @@ class Invocations:
     def _write_begin(self, invocation: Invocation, deadline: int) -> None:
         """Without it the collector could not close the invocation, so it is made to fit."""
         resource, room = self._settings.resource, self._outbox.max_record
-        records = [record for _, record in invocation.lineage.records]
+        records = [record for _, record in invocation.lineage.records if record.recording]
         for attempt in range(3):
             line = encode.begin_record(invocation.span, invocation.ordinal, os.getpid(), deadline, resource, records)
             if len(line) <= room or attempt == 2:

@@ -7,14 +7,18 @@ own trace, tied to the invocation by a link (OpenTelemetry's "Messaging spans": 
 message). A setting has producers linked to only, as those conventions would have it.
 
 A record that came with a bare trace id, without a span, has its hops and its CONSUMER span at the root of that trace.
+
+Each trace has a decision of its own about whether it is recorded, its producer's where there is one
+(`OTEL_TRACES_SAMPLER`): of a batch some records' spans may be recorded and others not. An invocation that begins a
+trace for a batch is recorded when one of its producers is, or when a record came that nobody has decided about.
 """
 
 from __future__ import annotations
 
 from .settings import Settings, settings
 from .spans import CONSUMER, INTERNAL, SERVER, Link, Span
-from .spans.context import SpanContext
-from .spans.span import new_span_id, new_trace_id
+from .spans.context import SAMPLED, SpanContext
+from .spans.span import begun, below, new_span_id, new_trace_id, root_context
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -79,19 +83,22 @@ def lay_out(
     # A trace id that came without a span is no producer: it is joined also where producers are only linked to.
     joins = shared != "" and not (knobs.link_producers and producers)
     trace_id = shared if joins else root or new_trace_id()
-    invocation = Span(name, SERVER, SpanContext(trace_id, new_span_id()), "", now, request_id)
+    upstreams = [below(record.context) if record.context is not None else None for record in records]
     nested = current is not None and not producers
-    if current is not None and nested:
-        invocation.context.trace_id = current.context.trace_id
-        invocation.parent_id = current.context.span_id
+    around = current.context if current is not None and nested else None
+    if around is not None:
+        context = around.child(new_span_id())
+    else:
+        context = _decided(root_context(trace_id, new_span_id()), upstreams, trace_id if joins else "", knobs)
+    invocation = begun(name, SERVER, context, around.span_id if around is not None else "", now, request_id)
+    invocation.silence()
     if len(producers) == len(arrival.records) and len({producer.baggage for producer in producers}) == 1:
         invocation.context.baggage = producers[0].baggage
     lineage = Lineage(arrival, invocation)
     alone = single and not nested
     adopts = not nested and (joins or (single and not producers))
     of_batch = arrival.partial_failures or len(records) > 1
-    for record in records:
-        upstream = record.context
+    for record, upstream in zip(records, upstreams, strict=True):
         if upstream is None and not record.root and not alone:
             upstream = invocation.context
         if knobs.hop_spans:
@@ -102,19 +109,39 @@ def lay_out(
                 invocation.parent_id = upstream.span_id
                 invocation.context.trace_state = upstream.trace_state
             else:
-                invocation.links.append(Link(upstream))
+                invocation.add_link(upstream)
         span = invocation
         if of_batch:
             apart = not single and not knobs.link_producers
             span = _record(record, invocation, upstream, apart=apart)
             if knobs.link_producers and known and upstream is not None:
-                span.links.append(Link(upstream))
+                span.add_link(upstream)
             lineage.records.append((record.item_id, span))
         _relate(span, record)
         if record.since_ns is not None:
             span.attributes[AGE] = _age(now, record.since_ns)
     _sum_up(invocation, arrival, len(records))
     return lineage
+
+
+def _decided(context: SpanContext, upstreams: list[SpanContext | None], joined: str, knobs: Settings) -> SpanContext:
+    """The invocation's context, with the decision of those that sent it something; `joined` is their one trace."""
+    producers = [upstream for upstream in upstreams if upstream is not None]
+    if joined:
+        # A trace id that came without a span is no decision.
+        producers = [producer for producer in producers if producer.trace_id == joined]
+    if not producers:
+        return context
+    if joined:
+        first = producers[0]
+        kept = any(producer.flags & SAMPLED for producer in producers)
+        return SpanContext(context.trace_id, context.span_id, first.flags & ~SAMPLED | kept)
+    if knobs.sampler is not None and not knobs.sampler[0].startswith("parentbased_"):
+        return context  # decided by itself
+    undecided = len(producers) < len(upstreams) and context.sampled
+    kept = undecided or any(producer.flags & SAMPLED for producer in producers)
+    # How likely that was, nobody knows: without `th`.
+    return SpanContext(context.trace_id, context.span_id, SAMPLED if kept else 0)
 
 
 def own_record(lineage: Lineage) -> Span:
@@ -142,18 +169,28 @@ def _origins(records: list[Record]) -> tuple[list[SpanContext], str]:
 def _hops(lineage: Lineage, record: Record, upstream: SpanContext | None) -> SpanContext | None:
     """A finished span for each hop, each the child of the one before; what comes last is whose child follows."""
     for hop in record.hops:
-        if upstream is None:
-            parent, context = "", SpanContext(record.root or lineage.invocation.context.trace_id, new_span_id())
-        else:
+        if upstream is not None:
             parent, context = upstream.span_id, upstream.child(new_span_id())
+        else:
+            parent, context = "", _beginning(record.root, lineage.invocation)
+        upstream = context
+        if not context.sampled:
+            continue
         start, end = hop.times(lineage.now)
         span = Span(hop.name, INTERNAL, context, parent, start, lineage.invocation.request_id)
         _describe(span, hop.attributes)
         span.attributes["hoptrace.hop"] = True
         span.end_time = end
         lineage.hops.append(span)
-        upstream = context
     return upstream
+
+
+def _beginning(root: str, invocation: Span) -> SpanContext:
+    """The context of what stands at the root of a record's trace, or of the invocation's."""
+    ours = invocation.context
+    if root and root != ours.trace_id:
+        return root_context(root, new_span_id())
+    return SpanContext(ours.trace_id, new_span_id(), ours.flags, ours.trace_state)
 
 
 def _record(record: Record, invocation: Span, upstream: SpanContext | None, *, apart: bool) -> Span:
@@ -161,9 +198,11 @@ def _record(record: Record, invocation: Span, upstream: SpanContext | None, *, a
     parent = upstream if apart else invocation.context
     if parent is None and not record.root:
         parent = invocation.context
-    context = SpanContext(record.root, new_span_id()) if parent is None else parent.child(new_span_id())
+    context = _beginning(record.root, invocation) if parent is None else parent.child(new_span_id())
     parent_id = "" if parent is None else parent.span_id
-    span = Span(record.name or "process", CONSUMER, context, parent_id, invocation.start, invocation.request_id)
+    span = begun(record.name or "process", CONSUMER, context, parent_id, invocation.start, invocation.request_id)
+    if not span.recording:
+        return span
     _describe(span, record.attributes)
     if "messaging.operation.type" in record.attributes:
         span.attributes["messaging.operation.name"] = "process"
@@ -174,6 +213,8 @@ def _record(record: Record, invocation: Span, upstream: SpanContext | None, *, a
 
 def _relate(span: Span, record: Record) -> None:
     """Link to what a record has to do with beside its producer; where none is known, to where both ends can meet."""
+    if not span.recording:
+        return
     for context, attributes in record.links:
         span.links.append(Link(context, attributes))
     if record.pointers and (record.context is None or record.shared):
@@ -208,8 +249,8 @@ def _sum_up(invocation: Span, arrival: Arrival, laid_out: int) -> None:
     if len(arrival.records) > laid_out:
         invocation.set_attribute("hoptrace.batch.untraced_records", len(arrival.records) - laid_out)
         # Spans of a thousand records would cost 25 ms and fill a megabyte; a link to who sent each costs a tenth.
-        beyond = (record.context for record in arrival.records[laid_out:])
-        invocation.links.extend(Link(producer) for producer in beyond if producer is not None)
+        beyond = arrival.records[laid_out:] if invocation.recording else ()
+        invocation.links.extend(Link(record.context) for record in beyond if record.context is not None)
     times = [record.since_ns for record in arrival.records if record.since_ns is not None]
     if times:
         invocation.set_attribute(AGE, _age(invocation.start, min(times)))

@@ -25,6 +25,14 @@ OUR_HANDLER = "hoptrace.entry.handler"
 OPT_IN = ("kinesis", "firehose", "stepfunctions", "s3", "iot-data", "dynamodb", "authorizer")
 """What gets a context into the user's own data, and so only where it is asked for."""
 
+_SAMPLERS = (
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+    "always_on",
+    "always_off",
+    "traceidratio",
+)
 _PROPAGATORS = ("tracecontext", "baggage", "xray", "b3", "b3multi", "datadog")
 _TRUE = frozenset(("true", "1", "yes", "on"))
 _CAPTURES = ("event", "response", "aws", "http", "locals")
@@ -75,6 +83,8 @@ class Settings:
     Attributes:
         disabled: as if never attached (`HOPTRACE_DISABLED`, `OTEL_SDK_DISABLED`).
         run_dir: where tracer and collector meet (`HOPTRACE_RUN_DIR`).
+        sampler: what decides which traces are recorded, by name, and the share that it keeps (`OTEL_TRACES_SAMPLER`,
+            `OTEL_TRACES_SAMPLER_ARG`); `None` for the default, `parentbased_always_on`.
         propagators: the formats that are read and written (`OTEL_PROPAGATORS`); none of them for `none`.
         inject_disabled: services whose calls get no context, by botocore's names, such as `sqs`
             (`HOPTRACE_INJECT_DISABLED`, comma-separated); `http` for what every HTTP client sends.
@@ -131,11 +141,13 @@ class Settings:
         "redact",
         "resource",
         "run_dir",
+        "sampler",
         "watch_records",
     )
 
     disabled: bool
     run_dir: str
+    sampler: tuple[str, float] | None
     propagators: tuple[str, ...]
     inject_disabled: frozenset[str]
     inject_enabled: frozenset[str]
@@ -167,6 +179,7 @@ class Settings:
         put(self, "environ", environ)
         put(self, "disabled", _true(environ, "HOPTRACE_DISABLED") or _true(environ, "OTEL_SDK_DISABLED"))
         put(self, "run_dir", os.path.abspath(environ.get("HOPTRACE_RUN_DIR") or DEFAULT_RUN_DIR))
+        put(self, "sampler", _sampler(environ) if environ.get("OTEL_TRACES_SAMPLER") else None)
         put(self, "propagators", _propagators(environ))
         put(self, "inject_disabled", frozenset(_list(environ, "HOPTRACE_INJECT_DISABLED")))
         put(self, "inject_enabled", _some_of(environ, "HOPTRACE_INJECT_ENABLED", OPT_IN))
@@ -290,6 +303,24 @@ def _propagators(environ: Mapping[str, str]) -> tuple[str, ...]:
         if not known:
             return ("tracecontext", "baggage")
     return () if "none" in listed else tuple(known)
+
+
+def _sampler(environ: Mapping[str, str]) -> tuple[str, float] | None:
+    """A sampler and its share; a wrong one gives one line, and what OpenTelemetry's default is."""
+    name = _choice(environ, "OTEL_TRACES_SAMPLER", _SAMPLERS)
+    if name == _SAMPLERS[0]:
+        return None
+    if not name.endswith("traceidratio"):
+        return name, 1.0
+    text = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
+    try:
+        share = float(text) if text else 1.0
+        if not 0 <= share <= 1:
+            raise ValueError
+    except ValueError:
+        say(f"OTEL_TRACES_SAMPLER_ARG={text[:40]!r} is not a number from 0 to 1; using 1, which keeps everything")
+        share = 1.0
+    return name, share
 
 
 def _some_of(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> frozenset[str]:

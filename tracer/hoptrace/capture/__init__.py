@@ -130,6 +130,8 @@ def limits() -> tuple[int, int, int]:
 
 
 def _record(span: Span, name: str, value: object, *, omit: frozenset[str] = frozenset()) -> None:
+    if not span.recording:
+        return  # of a trace that is not sampled
     size, depth, count = limits()
     writer = Writer(redaction(), size, depth, count, omit=omit)
     text = writer.document(value)

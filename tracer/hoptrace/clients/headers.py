@@ -49,7 +49,7 @@ def _add(params: Any, model: Any = None, **_others: Any) -> None:
     with guard("clients.headers"):
         span = current_span()
         headers = params["headers"]
-        if span is None or not span.recording or HEADER in headers or not aws_headers():
+        if span is None or not span.open or HEADER in headers or not aws_headers():
             return
         if model is not None and model.service_model.service_name in settings().inject_disabled:
             return

@@ -142,6 +142,9 @@ class Exchange:
     def failed(self, error: BaseException, status: object = None) -> None:
         """End with the exception on its way to the user; `status` when it stands for an answer."""
         self._leave()
+        if not self.span.recording:
+            self._end()
+            return
         try:
             keep, limit = settings().http_query_keep, settings().attribute_length_limit
             told = exception_attributes(error, _WHOLE)
@@ -180,13 +183,13 @@ def current() -> Exchange | None:
     """The exchange that a layer called here is a part of, or `None` when such a call is one of its own."""
     found = _current.get()
     # One that has ended was inherited by a task or a thread that a hook of the user's started.
-    return None if found is None or found.wire is False or not found.span.recording else found
+    return None if found is None or found.wire is False or not found.span.open else found
 
 
 def sending(owner: object) -> Exchange | None:
     """The exchange for which a client (`owner`) that knows its own transport sends a request, or `None`."""
     found = _current.get()
-    if found is None or found.wire or not found.span.recording:
+    if found is None or found.wire or not found.span.open:
         return None
     return found if found.owner is owner or found.wire is None else None
 
@@ -194,7 +197,7 @@ def sending(owner: object) -> Exchange | None:
 def under_way() -> Exchange | None:
     """The exchange in whose course this runs, whatever its `wire`."""
     found = _current.get()
-    return None if found is None or not found.span.recording else found
+    return None if found is None or not found.span.open else found
 
 
 def begin(

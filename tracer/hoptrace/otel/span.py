@@ -64,7 +64,7 @@ class Recorded(trace.Span):
         return self._context
 
     def is_recording(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is sampled and has not ended."""
         return self._record.recording
 
     def set_attribute(self, key: str, value: Any) -> None:
@@ -104,6 +104,8 @@ class Recorded(trace.Span):
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
     ) -> None:
         """Record an exception with its stack."""
+        if not self._record.recording:
+            return
         told = exception_attributes(exception, settings().attribute_length_limit)
         told["exception.escaped"] = str(escaped)
         told.update(attributes_of(attributes, limits().event_attributes, limits().length))

@@ -48,8 +48,8 @@ class SpanContext:
         self.baggage = baggage
 
     def child(self, span_id: str) -> "SpanContext":
-        """Return the context of a span below this one, which is being recorded: what travels goes on with it."""
-        return SpanContext(self.trace_id, span_id, self.flags | SAMPLED, self.trace_state, baggage=self.baggage)
+        """Return the context of a span below this one: what travels goes on with it, sampled or not."""
+        return SpanContext(self.trace_id, span_id, self.flags, self.trace_state, baggage=self.baggage)
 
     @property
     def sampled(self) -> bool:

@@ -10,7 +10,7 @@ import os
 from time import time_ns
 
 from ..settings import settings
-from .context import SpanContext
+from .context import SAMPLED, SpanContext
 from .current import current_span
 from .exceptions import exception_attributes, told
 
@@ -121,8 +121,13 @@ class Span:
         self._silent = False
 
     @property
-    def recording(self) -> bool:
+    def open(self) -> bool:
         """Whether it has not ended yet."""
+        return self.end_time == 0
+
+    @property
+    def recording(self) -> bool:
+        """Whether what is told of it is kept: it is sampled and has not ended yet."""
         return self.end_time == 0
 
     def set_attribute(self, key: str, value: object) -> None:
@@ -217,21 +222,50 @@ def start_span(
         current = current.context
     span_id = new_span_id()
     if current is None:
-        context = SpanContext(new_trace_id(), span_id)
+        context = root_context(new_trace_id(), span_id)
         parent_id = ""
     else:
-        context = current.child(span_id)
+        context = (below(current) if current.remote else current).child(span_id)
         parent_id = current.span_id
     if _baggage is not None:
         context.baggage = _baggage(context.baggage)
-    span = Span(name, kind, context, parent_id, start or time_ns(), request_id)
+    span = begun(name, kind, context, parent_id, start or time_ns(), request_id)
     span.course = course
+    if not span.recording:
+        return span
     if attributes:
         span.set_attributes(attributes)
     span.links.extend(links)
     if _observer is not None:
         _observer.started(span)
     return span
+
+
+def begun(name: str, kind: int, context: SpanContext, parent_id: str, start: int, request_id: str) -> Span:
+    """A span of this identity, which records something only where its trace is sampled."""
+    if context.flags & SAMPLED:
+        return Span(name, kind, context, parent_id, start, request_id)
+    from .unsampled import Unsampled
+
+    return Unsampled(name, kind, context, parent_id, start, request_id)
+
+
+def root_context(trace_id: str, span_id: str) -> SpanContext:
+    """The context of a span at the beginning of a trace, sampled or not (`OTEL_TRACES_SAMPLER`)."""
+    if settings().sampler is None:
+        return SpanContext(trace_id, span_id)
+    from .sampling import root
+
+    return root(trace_id, span_id)
+
+
+def below(context: SpanContext) -> SpanContext:
+    """A context that somebody sent, with the decision that holds below it (`OTEL_TRACES_SAMPLER`)."""
+    if settings().sampler is None and "th:" not in context.trace_state:
+        return context  # the default: what whoever sent it has decided
+    from .sampling import below as decided
+
+    return decided(context)
 
 
 def new_trace_id() -> str:
