@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoptrace_collector.complete import Completer, Finished
 from hoptrace_collector.concurrency import peak_concurrency
-from hoptrace_collector.counters import DROPPED, RECEIVED, Counters
+from hoptrace_collector.counters import DROPPED, RECEIVED, UNSAMPLED, Counters
 from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.export.encode import encode_metrics, encode_span
 from hoptrace_collector.generations import leave, take_over
@@ -371,6 +371,10 @@ class Collector:
         """Queue whole spans, and let metrics and alerts see the invocations that are over."""
         for each in finished:
             for span in each.spans:
+                if not span.sampled:
+                    # Head sampling leaves it out: it was written for what is made of invocations here.
+                    self._counters.add(UNSAMPLED)
+                    continue
                 self._counters.add(RECEIVED)
                 # What was made here is in no file: without a mark the cursor takes it along.
                 self._queues["traces"].put(Item(each.origin, encode_span(span), mark))

@@ -14,6 +14,7 @@ RECEIVED = "received"
 SENT = "sent"
 FAILED = "failed"
 DROPPED = "dropped"
+UNSAMPLED = "unsampled"
 
 _LONGEST_LINE = 800
 _MOST_CAUSES = 200

@@ -136,7 +136,7 @@ ROWS: Rows = (
     # What the functions they call and the messages they get say.
     Row(
         "hoptrace.aws.throttles", "sum", "{throttle}", "Throttled attempts of calls to AWS.", ("rpc.method",),
-        "`hoptrace.aws.throttle_count` of the function's AWS calls. Not of invocations that head sampling leaves out; "
+        "`hoptrace.aws.throttle_count` of the function's AWS calls; "
         "of more than 50 methods the rest is `_OTHER`",
     ),
     Row(
@@ -186,6 +186,7 @@ OWN: Rows = tuple(
         ("sent", (), "spans that a backend took"),
         ("failed", ("reason",), "attempts to send spans that are to be tried again"),
         ("dropped", ("reason",), _LOST),
+        ("unsampled", (), "spans that head sampling leaves out, read for the metrics"),
         ("metrics_received", (), "data points of the function's, by whatever way they came"),
         ("metrics_sent", (), ""),
         ("metrics_failed", ("reason",), ""),

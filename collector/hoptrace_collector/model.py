@@ -116,6 +116,11 @@ class Span:
         self.status = status
         self.status_message = status_message
 
+    @property
+    def sampled(self) -> bool:
+        """Whether head sampling keeps it; what it leaves out is read for the metrics and never exported."""
+        return bool(self.flags & 1)
+
 
 class Origin(NamedTuple):
     """Who made a span: the resource's attributes and the instrumentation scope, both fit to be a key."""

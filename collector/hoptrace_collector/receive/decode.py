@@ -58,7 +58,7 @@ def decode_span(value: object) -> Span | None:
         _whole(value.get("end")),
         parent_id=_id(value.get("parent_id"), 8),
         trace_state=text(value.get("trace_state")),
-        flags=_whole(value.get("flags")) & 0xFFFFFFFF,
+        flags=_whole(value.get("flags", 1)) & 0xFFFFFFFF,
         attributes=attributes(value.get("attributes")),
         events=[_event(item) for item in _dicts(value.get("events"))],
         links=[link for link in map(_link, _dicts(value.get("links"))) if link is not None],

@@ -60,7 +60,7 @@ def _note(
     with guard("clients.retries"):
         span = current_span()
         # Another one is current where a hook of the user's has made it so, and the attempt is not its own.
-        if span is None or not span.recording or span.attributes.get("rpc.system.name") != "aws-api":
+        if span is None or not span.open or span.attributes.get("rpc.system.name") != "aws-api":
             return
         notes: list[str] = request_dict["context"].setdefault(_NOTES, [])
         if notes:

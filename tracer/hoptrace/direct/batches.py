@@ -105,6 +105,9 @@ def _take(batch: Batch, line: bytes) -> None:
         batch.spans.append(failed_init(record))
     elif isinstance(span, dict):
         identifier = str(span.get("span_id"))
+        flags = span.get("flags", 1)
+        if isinstance(flags, int) and not flags & 1:
+            return  # not sampled: written for the collector's metrics
         if kind == "begin":
             batch.opened[identifier] = record
         elif kind in ("span", "end"):

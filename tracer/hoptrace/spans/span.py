@@ -231,10 +231,10 @@ def start_span(
         context.baggage = _baggage(context.baggage)
     span = begun(name, kind, context, parent_id, start or time_ns(), request_id)
     span.course = course
-    if not span.recording:
-        return span
     if attributes:
         span.set_attributes(attributes)
+    if not span.recording:
+        return span
     span.links.extend(links)
     if _observer is not None:
         _observer.started(span)
