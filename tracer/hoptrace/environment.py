@@ -10,7 +10,7 @@ import time
 
 from .spans import INTERNAL, Span
 from .spans.context import SpanContext
-from .spans.span import new_span_id, new_trace_id
+from .spans.span import new_span_id, new_trace_id, root_context
 
 TYPE_CHECKING = False  # importing typing costs milliseconds that a cold start does not have
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Environment:
     def _alone(self) -> Span:
         """A trace of its own, with all that tells whose it is: no record of an invocation need have come before it."""
         self._owed = False
-        span = self._span(SpanContext(new_trace_id(), new_span_id()), "", self._ready or self._clock(), "")
+        span = self._span(root_context(new_trace_id(), new_span_id()), "", self._ready or self._clock(), "")
         span.attributes["aws.lambda.initialization_type"] = self._settings.initialization_type or "on-demand"
         span.resource = dict(self._settings.resource)
         return span
@@ -97,6 +97,7 @@ class Environment:
     def _span(self, context: SpanContext, parent_id: str, latest: int, request_id: str) -> Span:
         name = "restore" if self._restored else "init"
         start = min(self._started, latest)
+        # Written whether sampled or not: the metric of its duration is made of it.
         span = Span(name, INTERNAL, context, parent_id, start, request_id)
         span.attributes[f"hoptrace.{name}"] = True
         span.end_time = max(start, min(self._ready or latest, latest))
