@@ -101,10 +101,7 @@ class Running:
     def tick(self, **how: bool) -> None:
         """Let a second of the gateway's own work pass."""
 
-        async def once() -> None:
-            self.gateway.tick(**how)
-
-        self.call(once())
+        self.call(self.gateway.tick(**how))
 
     @property
     def port(self) -> int:

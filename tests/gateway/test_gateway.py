@@ -188,6 +188,28 @@ def test_what_a_dead_backend_leaves_is_counted_and_said_at_the_end() -> None:
         assert any("it is lost" in line for line in gateway.lines)
 
 
+def test_what_a_dead_backend_leaves_is_spooled_and_sent_by_the_next_process(tmp_path: Path) -> None:
+    spool = str(tmp_path / "spool")
+    dead = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{free_port()}/v1/traces"}
+    with Running(env=dead, drain=0.2, spool=spool) as gateway:
+        for number in range(1, 6):
+            assert gateway.post(traces((number, NOW, NOW + 1)))[0] == 200
+        assert gateway.stop() == 0
+    [kept] = list((tmp_path / "spool").iterdir())
+    (tmp_path / "spool" / "1-1-traces.hoptrace").write_bytes(b"torn" + kept.read_bytes()[4:-3])
+    with Backend() as backend, Running(backend, spool=spool) as gateway:
+        wait(lambda: len(spans_of(backend)) == 5)
+        assert sorted(span.span_id[-1] for span in spans_of(backend)) == [1, 2, 3, 4, 5]
+        assert [path.name for path in (tmp_path / "spool").iterdir()] == ["1-1-traces.hoptrace.unreadable"]
+        assert any("is not what was written there" in line for line in gateway.lines)
+
+
+def test_a_spool_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unusable, match=r"HOPTRACE_GATEWAY_SPOOL=.* cannot be written to"):
+        Running(spool=str(tmp_path / "file" / "in")).__enter__()
+
+
 def test_stopping_under_load_loses_nothing_that_was_taken() -> None:
     taken: list[int] = []
     with Backend() as backend, Running(backend) as gateway:

@@ -5,6 +5,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from aiohttp import web
 
@@ -16,6 +17,7 @@ from hoptrace_collector.gateway.intake import Intake, serve
 from hoptrace_collector.gateway.peaks import Interval, Peak, Peaks
 from hoptrace_collector.gateway.senders import Senders
 from hoptrace_collector.gateway.settings import Address, GatewaySettings, Unusable
+from hoptrace_collector.gateway.spool import Spool
 from hoptrace_collector.gateway.tokens import read_tokens
 from hoptrace_collector.metrics_table import own_row
 from hoptrace_collector.model import Histogram, Number
@@ -54,8 +56,9 @@ class Gateway:
             signal.name: Senders(target, signal, gateway.queue_bytes, gateway.senders, counters)
             for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True)
         }
+        self._spool = Spool(gateway.spool, counters)
         self._peaks = Peaks(int(gateway.window * 1e9), int(gateway.lateness * 1e9))
-        self._latest: list[Number] = []
+        self._told: list[Interval] | None = None
         self._begun = now()
         self._metrics_due = time.monotonic() + settings.metric_interval
         self._resource = (*_known(), *settings.resource)
@@ -66,10 +69,15 @@ class Gateway:
         """Begin to send and to receive; raises Unusable when it cannot."""
         gateway = self._gateway
         self.reload()
+        try:
+            self._spool.prepare()
+        except OSError as error:
+            raise Unusable(f"HOPTRACE_GATEWAY_SPOOL={gateway.spool} cannot be written to ({error.strerror})") from None
         if not any(senders.configured for senders in self._senders.values()):
             self._counters.say("no endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT is not set: what is received goes nowhere")
         for senders in self._senders.values():
             senders.start()
+        self._take_back()
         self.address = await self._listen(gateway.listen, serve(self._intake, gateway), self._tls)
         self.admin = None
         if gateway.admin is not None:
@@ -95,7 +103,7 @@ class Gateway:
             try:
                 await asyncio.wait_for(stop.wait(), _TICK)
             except TimeoutError:
-                self.tick()
+                await self.tick()
 
     async def finish(self) -> int:
         """Take nothing more, send what was taken, within the time to drain; returns how many items are left."""
@@ -105,7 +113,7 @@ class Gateway:
         for _, server in self._servers:
             server.pre_shutdown()  # connections that wait for their next request
         await asyncio.gather(*(server.shutdown(self._gateway.drain * _FOR_REQUESTS) for _, server in self._servers))
-        self.tick(last=True)
+        await self.tick(last=True)
         loop = asyncio.get_running_loop()
         left = await asyncio.gather(
             *(loop.run_in_executor(None, senders.finish, deadline) for senders in self._senders.values())
@@ -119,17 +127,33 @@ class Gateway:
             return "nowhere"
         return "taken" if senders.backlog.put(batch) else "full"
 
-    def tick(self, *, last: bool = False) -> None:
+    async def tick(self, *, last: bool = False) -> None:
         """Close the windows that are due, and export metrics when they are."""
-        peaks = self._peaks.close(self._now(), last=last)
+        if not last:
+            self._take_back()
+        peaks = await self._close(last=last)
         if peaks:
-            self._latest = points(_newest(peaks), self._gateway.limits)
             self._export(points(peaks, self._gateway.limits))
         if last or time.monotonic() >= self._metrics_due:
             self._metrics_due = time.monotonic() + self._settings.metric_interval
             self._export(self._own())
 
+    async def _close(self, *, last: bool) -> list[Peak]:
+        """Close windows in a thread: of many invocations it takes a while. What is told meanwhile waits."""
+        if not last and not self._peaks.due(self._now()):
+            return []
+        self._told = []
+        try:
+            work = partial(self._peaks.close, self._now(), last=last)
+            return await asyncio.get_running_loop().run_in_executor(None, work)
+        finally:
+            told, self._told = self._told, None
+            self._observe(told)
+
     def _observe(self, seen: Iterable[Interval]) -> None:
+        if self._told is not None:
+            self._told.extend(seen)
+            return
         now = self._now()
         for interval in seen:
             reason = self._peaks.add(interval, now)
@@ -206,7 +230,13 @@ class Gateway:
         for listening, _ in self._servers:
             listening.close()
 
+    def _take_back(self) -> None:
+        """Take in what an earlier process could not send; what has no room yet waits where it is."""
+        if given := self._spool.give_back(lambda batch: self.put(batch) == "taken"):
+            self._counters.say("spool back", f"{given} requests' data of an earlier process are sent now")
+
     def _left(self, left: list[list[Item]]) -> int:
+        left = [self._spool.keep(signal.name, items) for signal, items in zip(SIGNALS, left, strict=True)]
         count = sum(len(items) for items in left)
         for signal, items in zip(SIGNALS, left, strict=True):
             if items:
@@ -215,14 +245,9 @@ class Gateway:
             self._counters.say(
                 "left",
                 f"stopped with {count} requests' data unsent, since the backend did not take it in time: it is lost. "
-                "A longer HOPTRACE_GATEWAY_DRAIN_TIMEOUT may help",
+                "A longer HOPTRACE_GATEWAY_DRAIN_TIMEOUT may help, and HOPTRACE_GATEWAY_SPOOL keeps it",
             )
         return count
-
-
-def _newest(peaks: list[Peak]) -> list[Peak]:
-    newest = max(peak.start for peak in peaks)
-    return [peak for peak in peaks if peak.start == newest]
 
 
 def _known() -> tuple[tuple[str, str], ...]:

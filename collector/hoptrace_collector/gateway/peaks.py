@@ -8,7 +8,6 @@ when no invocation that touched it was late, left out or never told.
 
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import NamedTuple
 
 from hoptrace_collector.concurrency import peak_concurrency
@@ -58,12 +57,15 @@ class Peaks:
     `functions` functions in a window.
     """
 
-    def __init__(self, width: int, lateness: int, *, most: int = 2_000_000, functions: int = 10_000) -> None:
+    def __init__(
+        self, width: int, lateness: int, *, most: int = 1_000_000, functions: int = 10_000, closed: int = 0
+    ) -> None:
+        """`closed`: everything before this moment is closed already; else so is what the first invocation leaves."""
         self.width = width
         self.lateness = lateness
         self._most = most
         self._functions = functions
-        self._closed = 0  # everything before this moment is swept, or was before the first invocation
+        self._closed = closed  # everything before this moment is swept, or was before the first invocation
         self.held = 0
         # By window's start, then by function: start, end, ident, start, end, ident …
         self._windows: dict[int, dict[Function, array[int]]] = {}
@@ -81,7 +83,7 @@ class Peaks:
         end = max(start, end)
         if not 0 < start <= end <= now + _AHEAD:
             return "time"
-        self._closed = self._closed or self._close_until(now)
+        self._closed = self._closed or self.close_until(now)
         late = start < self._closed
         if late:
             if end <= self._closed:
@@ -99,9 +101,14 @@ class Peaks:
         self.held += 1
         return "late" if late else ""
 
+    def due(self, now: int) -> bool:
+        """Tell whether there is a window to close."""
+        until = self.close_until(now)
+        return any(start < until for start in self._windows) or (bool(self._carried) and self._closed < until)
+
     def close(self, now: int, *, last: bool = False) -> list[Peak]:
         """Sweep the windows that nobody is waited for any longer, at the `last` all of them, oldest first."""
-        until = self._close_until(now)
+        until = self.close_until(now)
         peaks: list[Peak] = []
         # What is carried stands at the window that follows the last one that was swept.
         while self._windows or self._carried:
@@ -112,27 +119,50 @@ class Peaks:
         self._closed = max(self._closed, until)
         return peaks
 
-    def _close_until(self, now: int) -> int:
+    @property
+    def closed(self) -> int:
+        """Everything before this moment is closed; 0: nothing has been told yet."""
+        return self._closed
+
+    def close_until(self, now: int) -> int:
+        """Return the end of the last window that nobody is waited for at that time."""
         moment = now - self.lateness
         return moment - moment % self.width
 
+    def intervals(self) -> Iterator[Interval]:
+        """Give what is held, without what lies before the open windows."""
+        for function, lasting in self._carried.items():
+            for end, ident in lasting:
+                yield Interval(function, self._closed, end, ident)
+        for window in self._windows.values():
+            for function, entries in window.items():
+                for start, end, ident in zip(entries[::3], entries[1::3], entries[2::3], strict=True):
+                    yield Interval(function, start, end, ident)
+
     def _sweep(self, start: int, *, complete: bool) -> Iterator[Peak]:
         end = start + self.width
-        by_function = {function: list(_unique(self._of(function, start))) for function in self._touched(start)}
+        accounts: dict[Function, tuple[array[int], array[int]]] = {}
+        carried: dict[Function, list[tuple[int, int]]] = {}
+        for function in self._touched(start):
+            starts, ends = array("q"), array("q")
+            lasting = []
+            for begun, ended, ident in _unique(self._of(function, start)):
+                starts.append(begun)
+                ends.append(ended)
+                if ended > end:
+                    lasting.append((ended, ident))
+            yield Peak(function, start, end, peak_concurrency(zip(starts, ends, strict=True)), complete)
+            of_account = accounts.setdefault(function._replace(name=""), (array("q"), array("q")))
+            of_account[0].extend(starts)
+            of_account[1].extend(ends)
+            if lasting:
+                carried[function] = lasting
         self.held -= sum(len(entries) // 3 for entries in self._windows.pop(start, {}).values())
-        self.held -= sum(map(len, self._carried.values()))
-        self._carried = {}
-        accounts: dict[Function, list[Function]] = {}
-        for function, found in by_function.items():
-            yield Peak(function, start, end, peak_concurrency((s, e) for s, e, _ in found), complete)
-            accounts.setdefault(function._replace(name=""), []).append(function)
-            if lasting := [(e, ident) for _, e, ident in found if e > end]:
-                self._carried[function] = lasting
-        self.held += sum(map(len, self._carried.values()))
+        self.held += sum(map(len, carried.values())) - sum(map(len, self._carried.values()))
+        self._carried = carried
         self._closed = max(self._closed, end)
-        for account, functions in accounts.items():
-            together = chain.from_iterable(by_function[function] for function in functions)
-            yield Peak(account, start, end, peak_concurrency((s, e) for s, e, _ in together), complete)
+        for account, (starts, ends) in accounts.items():
+            yield Peak(account, start, end, peak_concurrency(zip(starts, ends, strict=True)), complete)
 
     def _touched(self, start: int) -> list[Function]:
         return list(dict.fromkeys([*self._carried, *self._windows.get(start, {})]))
