@@ -20,7 +20,7 @@ from hoptrace_collector.model import (
     Span,
 )
 
-__all__ = ["Fate", "close", "from_init_error", "from_invoke", "xray_root"]
+__all__ = ["Fate", "arn_attributes", "close", "from_init_error", "from_invoke", "function_name", "xray_root"]
 
 TIMEOUT = "timeout"
 EXIT = "Runtime.ExitError"
@@ -109,14 +109,14 @@ def from_invoke(
         "faas.trigger": "other",
         "hoptrace.closed_by": "collector",
         "error.type": fate.error_type,
-        **_arn_attributes(event.arn),
+        **arn_attributes(event.arn),
     }
     if init is not None:
         attributes["faas.coldstart"] = True  # it waited for this initialisation
     span = Span(
         xray_root(event.trace_header) or new_id(16),
         new_id(8),
-        _function_name(origin, event.arn),
+        function_name(origin, event.arn),
         SERVER,
         start,
         max(start, fate.at),
@@ -163,7 +163,8 @@ def _invocation(request_id: str, fate: Fate, span: Span, origin: Origin, deadlin
     return Invocation(request_id, fate.outcome, fate.error_type, fate.message, span, origin, deadline_ms)
 
 
-def _function_name(origin: Origin, arn: str) -> str:
+def function_name(origin: Origin, arn: str) -> str:
+    """Say what the function is called."""
     name = dict(origin.resource).get("faas.name")
     if isinstance(name, str) and name:
         return name
@@ -171,7 +172,7 @@ def _function_name(origin: Origin, arn: str) -> str:
     return parts[6] if len(parts) > 6 else "function"
 
 
-def _arn_attributes(arn: str) -> Attributes:
+def arn_attributes(arn: str) -> Attributes:
     """Take `arn:aws:lambda:region:account:function:name[:qualifier]` apart."""
     parts = arn.split(":")
     if len(parts) < 7:

@@ -31,9 +31,12 @@ from hoptrace_collector.model import (
     LogRecord,
     Measured,
     Origin,
+    Report,
     RestoreReport,
+    RuntimeDone,
     Shutdown,
     SpanEnded,
+    Started,
 )
 from hoptrace_collector.pipeline.backoff import Backoff
 from hoptrace_collector.pipeline.flush import SIGNALS, Flusher
@@ -48,6 +51,7 @@ from hoptrace_collector.receive.records import Line, Mark, RecordReader
 from hoptrace_collector.receive.telemetry import TelemetryListener
 from hoptrace_collector.restore import Restore
 from hoptrace_collector.settings import Settings
+from hoptrace_collector.unattached import Unattached
 
 if TYPE_CHECKING:
     from hoptrace_collector.alert.alerts import Alerts
@@ -132,6 +136,7 @@ class Collector:
         self._metrics_due = clock() + settings.metric_interval
         self._flush_due = 0.0
         self._restore = Restore()
+        self._unattached = Unattached(new_id)
         self._snapshots = 0
         self._alerts = self._make_alerts(settings, counters, clock)
         take_over(cursor, self._completer, self._queues)
@@ -148,6 +153,7 @@ class Collector:
             if isinstance(missed, Invoke):
                 self._invocations += 1
                 self._completer.invoked(missed)
+                self._unattached.invoked(missed)
         if isinstance(event, Invoke):
             self._completer.invoked(event)
         self._read(self._clock() + 1.0)
@@ -158,6 +164,13 @@ class Collector:
         self._invocations += 1
         self._current = event.request_id
         self._completer.invoked(event)
+        if not self._recorded:
+            self._unattached.invoked(event)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the function's tracer has ever written anything: else nobody rings, and silence is no death."""
+        return self._recorded
 
     def gone(self) -> None:
         """The function's process has ended."""
@@ -211,6 +224,7 @@ class Collector:
         if event.reason not in ("timeout", "spindown") and self._telemetry and self._completer.wants_error_type:
             self._telemetry.wait(min(_WAIT_FOR_CAUSE, deadline - self._clock()))
             self._hear()
+        self._hear_of_unattached(min(self._clock() + _WAIT_FOR_CAUSE, deadline))
         if self._logs is not None:
             self._hear_the_last(self._clock() + (deadline - self._clock()) * _WAIT_FOR_LOGS)
         self._keep(self._completer.shutdown(event), None)
@@ -274,7 +288,9 @@ class Collector:
 
     def _read(self, deadline: float) -> None:
         for count, line in enumerate(self._reader.lines()):
-            self._recorded = True
+            if not self._recorded:
+                self._recorded = True
+                self._unattached.attached()
             record = decode(line.record)
             if record is None:
                 self._counters.add("records_skipped", "unknown")
@@ -326,12 +342,31 @@ class Collector:
             elif isinstance(event, RestoreReport):
                 self._metrics.restored(event.duration)
                 self._restore.told(event)
+            elif isinstance(event, Started):
+                if not self._recorded:
+                    self._unattached.started(event)
             else:
+                self._keep(self._made_up(event), None)
                 # An invocation that Lambda ends is first closed, then what is said of it belongs to it.
                 self._keep(self._completer.telemetry(event), None)
                 self._metrics.told(event)
         if self._logs is not None:
             self._logs.take(self._completer.origin.resource)
+
+    def _made_up(self, event: RuntimeDone | Report) -> list[Finished]:
+        """Return the invocation that came back without a tracer's having seen it."""
+        if self._recorded or not isinstance(event, RuntimeDone):
+            return []
+        origin = self._completer.origin
+        made = self._unattached.done(event, origin)
+        if made is None:
+            return []
+        return [*self._completer.came_back(event.request_id), Finished(origin, *made)]
+
+    def _hear_of_unattached(self, until: float) -> None:
+        while self._telemetry is not None and self._unattached.waits and self._clock() < until:
+            self._telemetry.wait(until - self._clock())
+            self._hear()
 
     def _release_restore(self, deadline: float) -> None:
         if self._restore.waits and self._telemetry is not None:

@@ -30,6 +30,7 @@ __all__ = [
     "Shutdown",
     "Span",
     "SpanEnded",
+    "Started",
     "Telemetry",
     "Value",
     "clean",
@@ -260,6 +261,14 @@ class RestoreReport(NamedTuple):
     time: int = 0
 
 
+class Started(NamedTuple):
+    """`platform.start`; `time` in nanoseconds since the epoch, 0 when unknown."""
+
+    request_id: str
+    time: int
+    tenant_id: str = ""
+
+
 class RuntimeDone(NamedTuple):
     """`platform.runtimeDone`; `time` in nanoseconds since the epoch, 0 when unknown.
 
@@ -292,7 +301,7 @@ class Report(NamedTuple):
     latency: float | None = None
 
 
-Telemetry = InitReport | RestoreReport | RuntimeDone | Report
+Telemetry = InitReport | RestoreReport | Started | RuntimeDone | Report
 
 
 class Line(NamedTuple):

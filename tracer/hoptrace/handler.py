@@ -124,7 +124,7 @@ class Invocations:
             try:
                 found = self._begun(
                     event,
-                    triggers.identify(event, context),
+                    _arrived(event, context),
                     _text(context, "function_name"),
                     request_id,
                     _text(context, "invoked_function_arn"),
@@ -380,6 +380,15 @@ class Invocations:
                 self._write_end(invocation, now, outcome)
         with guard("handler.over"):
             self._over()
+
+
+def _arrived(event: Any, context: Any) -> triggers.Arrival:
+    """What woke the function, and for whose sake: a function with tenant isolation is told its tenant."""
+    arrival = triggers.identify(event, context)
+    tenant = _text(context, "tenant_id")
+    if tenant:
+        arrival.attributes["aws.lambda.tenant_id"] = tenant
+    return arrival
 
 
 def _text(source: Any, name: str) -> str:

@@ -38,6 +38,10 @@ class Work(Protocol):
     def invoked(self, event: Invoke) -> None:
         """The function has been given an event."""
 
+    @property
+    def attached(self) -> bool:
+        """Whether the function's process has ever been heard of: where it has not, nobody rings."""
+
     def gone(self) -> None:
         """No function process is alive."""
 
@@ -125,6 +129,13 @@ class Lifecycle:
         self._work.invoked(event)
         deadline = self._deadline(event.deadline_ms) - MARGIN
         heard = "rung" if rung else self._wait(event, deadline)
+        if heard == "gone" and not self._work.attached:
+            # Nobody would ring: what the invocations before have left is sent while this one runs.
+            self._work.drain(deadline)
+            if not self._work.attached:
+                self._work.flush(deadline)
+                self._work.released()
+                return
         if heard == "gone":
             # Lambda is resetting, and the caller's error waits for us: the rest can be done at SHUTDOWN.
             self._work.gone()

@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any
 
 from hoptrace_collector.counters import DROPPED, Counters
-from hoptrace_collector.model import InitReport, Line, Report, RestoreReport, RuntimeDone, Telemetry, text
+from hoptrace_collector.model import InitReport, Line, Report, RestoreReport, RuntimeDone, Started, Telemetry, text
 from hoptrace_collector.timestamps import nanoseconds
 from hoptrace_collector.transport import read_message
 
@@ -190,6 +190,8 @@ def parse_event(item: dict[str, Any]) -> Telemetry | None:
     if not request_id:
         return None
     at = nanoseconds(item.get("time"))
+    if kind == "platform.start":
+        return Started(request_id, at, text(record.get("tenantId")))
     if kind == "platform.runtimeDone":
         produced = measured.get("producedBytes")
         return RuntimeDone(

@@ -86,7 +86,9 @@ class Chronicle:
         invocation.lines.extend(self._lines)  # the initialisation's
         self._lines = invocation.lines
         self.log(f"START RequestId: {invocation.request_id} Version: {self._config.version}")
-        event = telemetry.start(invocation.request_id, self._config.version, invocation.trace_header)
+        event = telemetry.start(
+            invocation.request_id, self._config.version, invocation.trace_header, invocation.tenant_id
+        )
         self._emit(event)
         return event
 
@@ -158,6 +160,7 @@ class Chronicle:
                 produced_bytes=len(invocation.answer) if status == "success" else None,
                 spans=spans,
                 trace_header=invocation.trace_header,
+                tenant_id=invocation.tenant_id,
             )
         )
 

@@ -55,6 +55,8 @@ class Environment:
         #: First process to first `/next`, until an invocation has waited for it.
         self._init_seconds: float | None = None
         self.state = "starting"
+        #: Whose environment it is (tenant isolation); None until somebody has used it.
+        self.tenant_id: str | None = None
 
     # -- for the pool ---------------------------------------------------------------------------------------------
 

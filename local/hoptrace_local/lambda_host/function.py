@@ -65,7 +65,7 @@ class FunctionPool:
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)
         invocation.responded.future.add_done_callback(lambda _: self._answered(invocation))
-        environment = self._choose()
+        environment = self._choose(invocation.tenant_id)
         self._spillovers += bool(self._provisioned) and environment not in self._provisioned
         self._start(self._invoke(environment, invocation))
 
@@ -127,13 +127,18 @@ class FunctionPool:
         self._provisioned.clear()
         self._closing = False
 
-    def _choose(self) -> Environment:
-        """A provisioned environment before an on-demand one, and of these the one that was used last."""
-        for environment in reversed(self._free):
-            if environment in self._provisioned:
-                self._free.remove(environment)
-                return environment
-        return self._free.pop() if self._free else self._make(self._on_demand)
+    def _choose(self, tenant_id: str) -> Environment:
+        """A provisioned environment before an on-demand one, and of these the one that was used last.
+
+        Only those of this tenant; one that nobody has used becomes the first comer's.
+        """
+        free = [environment for environment in self._free if environment.tenant_id in (None, tenant_id)]
+        free.sort(key=lambda environment: environment in self._provisioned)
+        environment = free[-1] if free else self._make(self._on_demand)
+        if free:
+            self._free.remove(environment)
+        environment.tenant_id = tenant_id
+        return environment
 
     def _make(self, desk: Desk) -> Environment:
         environment = Environment(desk, self._folder)

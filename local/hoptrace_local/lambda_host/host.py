@@ -124,10 +124,12 @@ class LambdaHost:
         trace_header: str | None = None,
         client_context: str | None = None,
         qualifier: str | None = None,
+        tenant_id: str = "",
     ) -> InvokeResult:
         """Invoke a function and wait until it was answered and its environment is free again.
 
-        `client_context` is JSON text, `qualifier` an alias or version for the ARN that the function sees.
+        `client_context` is JSON text, `qualifier` an alias or version for the ARN that the function sees. With a
+        `tenant_id` the environment is that tenant's and never another's (tenant isolation).
         """
         self._pool(name)
 
@@ -139,6 +141,7 @@ class LambdaHost:
                 trace_header=trace_header,
                 client_context=client_context,
                 qualifier=qualifier,
+                tenant_id=tenant_id,
             )
             await invocation.released.future
             return invocation.result()

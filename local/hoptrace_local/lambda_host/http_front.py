@@ -38,6 +38,7 @@ class Dispatch(Protocol):
         trace_header: str | None = None,
         client_context: str | None = None,
         qualifier: str | None = None,
+        tenant_id: str = "",
         asynchronous: bool = False,
     ) -> Invocation:
         """Start it, or queue it when it is asynchronous; raises `KeyError` for a function that does not exist."""
@@ -84,6 +85,7 @@ class HttpFront:
             trace_header=request.headers.get("X-Amzn-Trace-Id"),
             client_context=context,
             qualifier=request.rel_url.query.get("Qualifier") or qualifier,
+            tenant_id=request.headers.get("X-Amz-Tenant-Id", ""),
             asynchronous=kind == "Event",
         )
         headers = {"x-amzn-RequestId": invocation.request_id}

@@ -20,6 +20,7 @@ class Invocation:
     function_arn: str
     trace_header: str
     client_context: str | None = None
+    tenant_id: str = ""
     dispatched: float = field(default_factory=time.monotonic)
     responded: Signal = field(default_factory=Signal)
     released: Signal = field(default_factory=Signal)
@@ -36,7 +37,14 @@ class Invocation:
 
     def again(self) -> Invocation:
         """Another attempt at the same event, under the same request id."""
-        return Invocation(self.request_id, self.payload, self.function_arn, self.trace_header, self.client_context)
+        return Invocation(
+            self.request_id,
+            self.payload,
+            self.function_arn,
+            self.trace_header,
+            self.client_context,
+            self.tenant_id,
+        )
 
     def respond(self, answer: bytes, function_error: str | None = None) -> None:
         """Give the caller its answer; only the first one counts."""

@@ -57,6 +57,8 @@ class RuntimeApi:
         }
         if invocation.client_context is not None:
             headers["Lambda-Runtime-Client-Context"] = invocation.client_context
+        if invocation.tenant_id:
+            headers["Lambda-Runtime-Aws-Tenant-Id"] = invocation.tenant_id
         self.at_next.clear()
         waiting, self._next = self._next, None
         waiting.set_result(web.Response(body=invocation.payload, content_type="application/json", headers=headers))

@@ -106,9 +106,10 @@ def restore_start(
     )
 
 
-def start(request_id: str, version: str, trace_header: str) -> Event:
+def start(request_id: str, version: str, trace_header: str, tenant_id: str = "") -> Event:
     """`platform.start`."""
-    return event("platform.start", {"requestId": request_id, "version": version, **_tracing(trace_header)})
+    record = {"requestId": request_id, "version": version, **_tracing(trace_header)}
+    return event("platform.start", record | _tenant(tenant_id))
 
 
 def runtime_done(
@@ -120,13 +121,14 @@ def runtime_done(
     produced_bytes: int | None,
     spans: Sequence[Mapping[str, Any]],
     trace_header: str,
+    tenant_id: str = "",
 ) -> Event:
     """`platform.runtimeDone`; without `produced_bytes` the runtime produced nothing."""
     metrics: dict[str, Any] = {"durationMs": float(duration_ms)}
     if produced_bytes is not None:
         metrics["producedBytes"] = float(produced_bytes)
     record = {"requestId": request_id, "status": status, "metrics": metrics, "spans": list(spans)}
-    return event("platform.runtimeDone", _with_error(record | _tracing(trace_header), error_type))
+    return event("platform.runtimeDone", _with_error(record | _tracing(trace_header) | _tenant(tenant_id), error_type))
 
 
 def report(
@@ -174,6 +176,10 @@ def logs_dropped(records: int, size: int) -> Event:
 
 def _with_error(record: dict[str, Any], error_type: str | None) -> dict[str, Any]:
     return record if error_type is None else {**record, "errorType": error_type}
+
+
+def _tenant(tenant_id: str) -> dict[str, Any]:
+    return {"tenantId": tenant_id} if tenant_id else {}
 
 
 def _tracing(trace_header: str) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class WaysIn:
         trace_header: str | None = None,
         client_context: str | None = None,
         qualifier: str | None = None,
+        tenant_id: str = "",
         asynchronous: bool = False,
     ) -> Invocation:
         """Start an invocation, or queue it; raises `KeyError` for a function that does not exist."""
@@ -57,6 +58,7 @@ class WaysIn:
             function_arn=pool.config.arn + (f":{qualifier}" if qualifier else ""),
             trace_header=header,
             client_context=client_context,
+            tenant_id=tenant_id,
         )
         if dropped:
             pool.drop(invocation)
