@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import InitReport, Report, RestoreReport, RuntimeDone
+from hoptrace_collector.model import InitReport, Report, RestoreReport, RuntimeDone, Started
 from hoptrace_collector.receive.telemetry import TelemetryListener, parse_batch
 from hoptrace_collector.timestamps import nanoseconds
 
@@ -67,6 +67,11 @@ BATCH = [
         "type": "platform.restoreReport",
         "record": {"initializationType": "snap-start", "status": "success", "metrics": {"durationMs": 400.0}},
     },
+    {
+        "time": "2026-11-23T10:00:10.000Z",
+        "type": "platform.start",
+        "record": {"requestId": "r3", "version": "$LATEST", "tenantId": "blue"},
+    },
 ]
 
 
@@ -83,7 +88,8 @@ def test_what_matters_is_taken_and_what_does_not_is_left() -> None:
         Report("r1", "error", "Runtime.OutOfMemory", 128 << 20, at("2026-11-23T10:00:05.766"), memory_size=128 << 20),
         RuntimeDone("r2", "success", "", at("2026-11-23T10:00:07.764"), latency=0.0255, produced=8),
         Report("r2", "success", "", 64 << 20, at("2026-11-23T10:00:07.766"), 128 << 20, billed=0.031, overhead=0.0015),
-        RestoreReport("success", "", 0.4),
+        RestoreReport("success", "", 0.4, at("2026-11-23T10:00:09.000")),
+        Started("r3", at("2026-11-23T10:00:10.000"), "blue"),
     ]
 
 
@@ -142,7 +148,7 @@ def test_the_listener_answers_200_whatever_comes_and_goes_on() -> None:
         half.sendall(b"POST / HTTP/1.1\r\ncontent-length: 100\r\n\r\nhalf")
     assert post(listener.port, json.dumps(BATCH).encode()) == 200
     listener.wait(1.0)
-    assert len(listener.take()) == 6
+    assert len(listener.take()) == 7
     assert listener.take() == []
     assert counters.total("telemetry_skipped", "malformed") == 2
     assert counters.total("telemetry_skipped", "broken_off") == 1
