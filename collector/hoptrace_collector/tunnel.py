@@ -1,0 +1,57 @@
+"""Opens connections through a proxy: CONNECT for https, and the whole address in the request line for http.
+
+By RFC 9110, "CONNECT", and RFC 9112, "absolute-form".
+"""
+
+import binascii
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from hoptrace_collector.proxies import Proxy
+from hoptrace_collector.settings import Url, unquote
+from hoptrace_collector.transport import Stream, TransportError, connect, read_head, secure, send
+
+__all__ = ["by_proxy"]
+
+
+def by_proxy(
+    proxy: Proxy, url: Url, deadline: float | None, tls: Callable[[], Any] | None
+) -> tuple[socket.socket, Url, list[tuple[str, str]]]:
+    """Return a connection for a request to `url`, the address as the request line wants it, and headers to add.
+
+    Raises TransportError when the proxy is not there or does not let us through.
+    """
+    credentials = _credentials(proxy)
+    connection = connect(proxy.url, deadline)
+    if url.scheme == "http":
+        return connection, url._replace(target=str(url)), credentials
+    try:
+        _ask(connection, url, credentials, deadline)
+        return secure(connection, url, deadline, tls), url, []
+    except (OSError, ValueError) as error:
+        connection.close()
+        raise TransportError(f"by the proxy {proxy.url.authority}: {str(error) or type(error).__name__}") from None
+
+
+def _ask(connection: socket.socket, url: Url, credentials: list[tuple[str, str]], deadline: float | None) -> None:
+    """Have the proxy connect us with the host of `url`; raises OSError or ValueError when it does not."""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    lines = [f"CONNECT {host}:{url.port} HTTP/1.1", f"host: {host}:{url.port}"]
+    lines += [f"{name}: {value}" for name, value in credentials]
+    send(connection, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), deadline)
+    # One byte at a time would do, but nobody sends before our TLS hello: what comes is the head and no more.
+    first_line, _ = read_head(Stream(connection, deadline))
+    status = first_line.partition(" ")[2][:3]
+    if status == "407":
+        raise OSError("it wants another user name or password (HTTP 407)")
+    if not (first_line.startswith("HTTP/1.") and status.startswith("2")):
+        raise OSError(f"it does not connect to {url.host} (HTTP {status})")
+
+
+def _credentials(proxy: Proxy) -> list[tuple[str, str]]:
+    if not proxy.user:
+        return []
+    name, _, password = proxy.user.partition(":")
+    encoded = binascii.b2a_base64(f"{unquote(name)}:{unquote(password)}".encode(), newline=False).decode()
+    return [("proxy-authorization", f"Basic {encoded}")]
