@@ -15,7 +15,7 @@ def page() -> str:
         "",
         "Environment variables of the function. A wrong value gives one line in the log, and the default.",
         "Those of the gateway are its host's; with a wrong value of its own it does not start.",
-        "Besides these, Lambda's own variables and `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_EVENTBRIDGE` are honoured.",
+        "Besides these, Lambda's own variables are honoured, and `AWS_ENDPOINT_URL`, also of EventBridge, SSM and others.",
         "",
         "| name | default | read by | meaning |",
         "|---|---|---|---|",

@@ -125,7 +125,7 @@ class Collector:
         for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True):
             dropped = partial(_dropped, counters, signal.counter(DROPPED))
             queue = self._queues[signal.name] = Queue(self._room, dropped)
-            exporter, backoff = exporter_for(signal.name, target), Backoff(clock, _random)
+            exporter, backoff = exporter_for(signal.name, target, say=counters.say), Backoff(clock, _random)
             self._flushers[signal.name] = Flusher(queue, exporter, backoff, counters, signal, clock=clock, sleep=sleep)
         self.inbox = Inbox(
             settings.queue_bytes, lambda: self._room.used, lambda signal: self._flushers[signal].configured
@@ -486,11 +486,13 @@ class Collector:
         from hoptrace_collector.aws.api import Api
         from hoptrace_collector.aws.credentials import CredentialsSource
 
+        credentials = CredentialsSource(settings.aws)
+        events = Api("events", settings.eventbridge, settings.region, credentials, proxies=settings.proxies)
         return Alerts(
             os.path.join(settings.run_dir, "alerts.json"),
             settings.alert_bus,
             settings.function_name,
-            EventBridge(Api("events", settings.eventbridge, settings.region, CredentialsSource(settings))),
+            EventBridge(events),
             counters,
             clock=clock,
         )

@@ -15,17 +15,20 @@ again that would not have been. No answer in time is something else, and is left
 import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hoptrace_collector.settings import Url
 from hoptrace_collector.transport import Exchange, Response, TransportError
+
+if TYPE_CHECKING:
+    from hoptrace_collector.proxies import Proxy
 
 __all__ = ["Certificates", "Connections"]
 
 KEPT_FOR = 30.0
 _MOST = 4
 
-Key = tuple[str, str, int, Any]
+Key = tuple[str, str, int, Any, Any]
 
 
 class Certificates(NamedTuple):
@@ -60,14 +63,15 @@ class Connections:
         *,
         deadline: float,
         certificates: Certificates | None = None,
+        proxy: "Proxy | None" = None,
     ) -> Response:
-        """Send one request and return its answer, both before `deadline` (monotonic).
+        """Send one request, by `proxy` if there is one, and return its answer, both before `deadline` (monotonic).
 
         Raises TransportError, and OSError for a certificate that cannot be read.
         """
         headers = list(headers)
         secure = url.scheme == "https"
-        key = (url.scheme, url.host, url.port, (certificates or Certificates()) if secure else None)
+        key = (url.scheme, url.host, url.port, (certificates or Certificates()) if secure else None, proxy)
         kept = self._take(key)
         if kept is not None:
             try:
@@ -99,6 +103,14 @@ class Connections:
         if kept is None:
             self.opened += 1
         tls = (lambda: _Tls(self._context(key[3]), self._sessions.get(key))) if key[3] is not None else None
+        if (proxy := key[4]) is not None:
+            # Only for who has one.
+            from hoptrace_collector.tunnel import as_asked, by_proxy
+
+            if kept is None:
+                kept = by_proxy(proxy, url, deadline, tls)
+            url, more = as_asked(proxy, url)
+            headers = headers + more
         exchange = Exchange(method, url, headers, body, deadline=deadline, tls=tls, keep=True, connection=kept)
         answer = exchange.answer()
         if exchange.kept is not None:

@@ -20,10 +20,13 @@ __all__ = [
     "Stream",
     "TooLong",
     "TransportError",
+    "connect",
     "read_body",
     "read_head",
     "read_message",
     "request",
+    "secure",
+    "send",
 ]
 
 HEAD_LIMIT = 64 * 1024
@@ -91,7 +94,7 @@ class Exchange:
         self._deadline = deadline
         self._keep = keep
         self.kept: socket.socket | None = None
-        self._socket = connection if connection is not None else _connect(url, deadline, tls)
+        self._socket = connection if connection is not None else connect(url, deadline, tls)
         lines = [f"{method} {url.target} HTTP/1.1", f"host: {url.authority}"]
         if not keep:
             lines.append("connection: close")
@@ -100,7 +103,7 @@ class Exchange:
             lines.append(f"content-length: {len(body)}")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         try:
-            _send(self._socket, head + body, deadline)
+            send(self._socket, head + body, deadline)
         except OSError as error:
             # A server may refuse a body it has not read to its end: then its answer is already waiting.
             if not self.readable(0.0):
@@ -276,7 +279,8 @@ def _status(line: str) -> int:
     return int(rest[:3])
 
 
-def _connect(url: Url, deadline: float | None, tls: Callable[[], Any] | None) -> socket.socket:
+def connect(url: Url, deadline: float | None, tls: Callable[[], Any] | None = None) -> socket.socket:
+    """Return a connection with the host of `url`, encrypted where it is https; raises TransportError."""
     last: Exception = OSError("no address")
     connection: socket.socket | None = None
     try:
@@ -292,16 +296,20 @@ def _connect(url: Url, deadline: float | None, tls: Callable[[], Any] | None) ->
                 connection, last = None, error
         if connection is None:
             raise last
-        if url.scheme == "https":
-            if tls is None:
-                raise OSError("no TLS here")
-            connection.settimeout(_left(deadline))
-            connection = tls().wrap_socket(connection, server_hostname=url.host)
-        return connection
+        return secure(connection, url, deadline, tls) if url.scheme == "https" else connection
     except (OSError, ValueError) as error:
         if connection is not None:
             connection.close()
         raise TransportError(f"{url.authority}: {_reason(error)}") from None
+
+
+def secure(connection: socket.socket, url: Url, deadline: float | None, tls: Callable[[], Any] | None) -> socket.socket:
+    """Return the connection with TLS on it, having seen that the other side is the host of `url`; raises OSError."""
+    if tls is None:
+        raise OSError("no TLS here")
+    connection.settimeout(_left(deadline))
+    secured: socket.socket = tls().wrap_socket(connection, server_hostname=url.host)
+    return secured
 
 
 _looking_up: dict[str, threading.Thread] = {}
@@ -340,7 +348,8 @@ def _look_up(host: str, port: int) -> list[tuple[int, Any]]:
     return [(info[0], info[4]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-def _send(connection: socket.socket, data: bytes, deadline: float | None) -> None:
+def send(connection: socket.socket, data: bytes, deadline: float | None) -> None:
+    """Send all of `data`; raises OSError, TimeoutError when the deadline passes."""
     view = memoryview(data)
     while view:
         connection.settimeout(_left(deadline))

@@ -12,26 +12,28 @@ from hoptrace_collector.proxies import Proxy
 from hoptrace_collector.settings import Url, unquote
 from hoptrace_collector.transport import Stream, TransportError, connect, read_head, secure, send
 
-__all__ = ["by_proxy"]
+__all__ = ["as_asked", "by_proxy"]
 
 
-def by_proxy(
-    proxy: Proxy, url: Url, deadline: float | None, tls: Callable[[], Any] | None
-) -> tuple[socket.socket, Url, list[tuple[str, str]]]:
-    """Return a connection for a request to `url`, the address as the request line wants it, and headers to add.
+def by_proxy(proxy: Proxy, url: Url, deadline: float | None, tls: Callable[[], Any] | None) -> socket.socket:
+    """Return a connection on which `url` can be asked for.
 
     Raises TransportError when the proxy is not there or does not let us through.
     """
-    credentials = _credentials(proxy)
     connection = connect(proxy.url, deadline)
     if url.scheme == "http":
-        return connection, url._replace(target=str(url)), credentials
+        return connection
     try:
-        _ask(connection, url, credentials, deadline)
-        return secure(connection, url, deadline, tls), url, []
+        _ask(connection, url, _credentials(proxy), deadline)
+        return secure(connection, url, deadline, tls)
     except (OSError, ValueError) as error:
         connection.close()
         raise TransportError(f"by the proxy {proxy.url.authority}: {str(error) or type(error).__name__}") from None
+
+
+def as_asked(proxy: Proxy, url: Url) -> tuple[Url, list[tuple[str, str]]]:
+    """Return the address as the request line wants it, and headers for the proxy, which reads what is not encrypted."""
+    return (url._replace(target=str(url)), _credentials(proxy)) if url.scheme == "http" else (url, [])
 
 
 def _ask(connection: socket.socket, url: Url, credentials: list[tuple[str, str]], deadline: float | None) -> None:
@@ -40,7 +42,7 @@ def _ask(connection: socket.socket, url: Url, credentials: list[tuple[str, str]]
     lines = [f"CONNECT {host}:{url.port} HTTP/1.1", f"host: {host}:{url.port}"]
     lines += [f"{name}: {value}" for name, value in credentials]
     send(connection, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), deadline)
-    # One byte at a time would do, but nobody sends before our TLS hello: what comes is the head and no more.
+    # Nobody speaks before our TLS hello: what comes is the head and no more.
     first_line, _ = read_head(Stream(connection, deadline))
     status = first_line.partition(" ")[2][:3]
     if status == "407":

@@ -21,7 +21,7 @@ from hoptrace_collector.aws.api import Api
 from hoptrace_collector.aws.credentials import CredentialsSource
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import Invocation, Origin, Span
-from hoptrace_collector.settings import Secret, Settings, parse_url
+from hoptrace_collector.settings import Aws, Secret, parse_url
 
 from .support import ARN, Backend, Collector, Lambda, begin, free_port, spans_of, tracer_bell, write
 
@@ -176,7 +176,7 @@ def test_a_damaged_state_file_is_begun_anew(tmp_path: Path, content: bytes) -> N
 
 
 def bridge(url: str) -> EventBridge:
-    settings = Settings(access_key="AK", secret_key=Secret("SK"))
+    settings = Aws(access_key="AK", secret_key=Secret("SK"))
     return EventBridge(Api("events", parse_url(url), "eu-west-1", CredentialsSource(settings)))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hoptrace_collector.aws.credentials import CredentialsError, CredentialsSource
 from hoptrace_collector.aws.sign import Credentials, amz_date, sign
-from hoptrace_collector.settings import Secret, Settings, parse_url, read
+from hoptrace_collector.settings import Aws, Secret, parse_url, read
 
 from .support import Backend
 
@@ -77,7 +77,7 @@ def test_a_date_is_as_a_signature_wants_it() -> None:
 
 
 def test_credentials_come_from_the_environment_first() -> None:
-    source = CredentialsSource(Settings(access_key="AK", secret_key=Secret("SK"), session_token=Secret("T")))
+    source = CredentialsSource(Aws(access_key="AK", secret_key=Secret("SK"), session_token=Secret("T")))
     assert source.get(0.0) == Credentials("AK", Secret("SK"), Secret("T"))
 
 
@@ -85,7 +85,7 @@ def test_container_credentials_are_fetched_with_the_token_and_kept() -> None:
     document = json.dumps({"AccessKeyId": "AK", "SecretAccessKey": "SK", "Token": "T", "Expiration": "…"}).encode()
 
     with Backend(get=(200, {}, document)) as backend:
-        settings = Settings(credentials_uri=backend.url + "/credentials", credentials_token=Secret("let me"))
+        settings = Aws(credentials_uri=backend.url + "/credentials", credentials_token=Secret("let me"))
         now = [0.0]
         source = CredentialsSource(settings, clock=lambda: now[0])
         for _ in range(3):
@@ -100,9 +100,9 @@ def test_container_credentials_are_fetched_with_the_token_and_kept() -> None:
 @pytest.mark.parametrize("document", [b"{}", b"no json", b"[1]", b'{"AccessKeyId": 1}'])
 def test_credentials_that_cannot_be_read_are_one_kind_of_error(document: bytes) -> None:
     with Backend(get=(200, {}, document)) as backend, pytest.raises(CredentialsError):
-        CredentialsSource(Settings(credentials_uri=backend.url)).get(time.monotonic() + 2)
+        CredentialsSource(Aws(credentials_uri=backend.url)).get(time.monotonic() + 2)
     with pytest.raises(CredentialsError):
-        CredentialsSource(Settings()).get(time.monotonic() + 2)
+        CredentialsSource(Aws()).get(time.monotonic() + 2)
 
 
 def test_credentials_that_say_when_they_end_are_fetched_anew_before_that(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_credentials_that_say_when_they_end_are_fetched_anew_before_that(tmp_pat
     token = tmp_path / "token"
     token.write_text("first\n")
     with Backend(get=(200, {}, json.dumps(document).encode())) as backend:
-        settings = Settings(credentials_uri=backend.url + "/v1", credentials_token_file=str(token))
+        settings = Aws(credentials_uri=backend.url + "/v1", credentials_token_file=str(token))
         clock = [0.0]
         source = CredentialsSource(settings, clock=lambda: clock[0], now=lambda: 1_790_000_000.0)  # 20 minutes before
         source.get(time.monotonic() + 2)
@@ -129,6 +129,6 @@ def test_credentials_that_say_when_they_end_are_fetched_anew_before_that(tmp_pat
 
 def test_the_address_of_credentials_is_lambdas_or_that_of_ecs() -> None:
     relative, _ = read({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x"})
-    assert relative.credentials_uri == "http://169.254.170.2/v2/credentials/x"
+    assert relative.aws.credentials_uri == "http://169.254.170.2/v2/credentials/x"
     full, _ = read({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x"})
-    assert full.credentials_uri == "http://127.0.0.1/x"
+    assert full.aws.credentials_uri == "http://127.0.0.1/x"

@@ -21,10 +21,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from hoptrace_collector.counters import Counters
+from hoptrace_collector.export.answer import retry_after
 from hoptrace_collector.export.encode import encode_metrics, encode_span
 from hoptrace_collector.export.exporter import SENT, Limits, Loss, Result
 from hoptrace_collector.export.pieces import Piece, leaves, parse_request
-from hoptrace_collector.export.sender import Sender, retry_after
+from hoptrace_collector.export.sender import Sender
 from hoptrace_collector.model import Origin, Span
 from hoptrace_collector.pipeline.backoff import Backoff
 from hoptrace_collector.pipeline.flush import METRICS, Flusher

@@ -3,12 +3,16 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hoptrace_collector.aws.credentials import CredentialsError, CredentialsSource
 from hoptrace_collector.aws.sign import amz_date, sign
+from hoptrace_collector.connections import Connections
 from hoptrace_collector.settings import Url
-from hoptrace_collector.transport import TransportError, request
+from hoptrace_collector.transport import TransportError
+
+if TYPE_CHECKING:
+    from hoptrace_collector.proxies import Proxies
 
 __all__ = ["Answer", "Api"]
 
@@ -34,14 +38,16 @@ class Api:
         region: str,
         credentials: CredentialsSource,
         *,
+        proxies: "Proxies | None" = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._connections = Connections(now=now)
+        self._proxy = proxies.of(url) if proxies is not None else None
         self._service = service
         self._url = url
         self._region = region or "us-east-1"
         self._credentials = credentials
         self._now = now
-        self._tls_context: Any = None
 
     def call(self, target: str, value: dict[str, Any], deadline: float) -> Answer:
         """Call the operation `target` and return what came of it before `deadline` (monotonic). Never raises."""
@@ -56,7 +62,7 @@ class Api:
                 body=body,
                 date=amz_date(self._now()),
             )
-            response = request("POST", self._url, headers, body, deadline=deadline, tls=self._tls)
+            response = self._connections.request("POST", self._url, headers, body, deadline=deadline, proxy=self._proxy)
         except (CredentialsError, TransportError, OSError) as error:
             return Answer(0, {}, "", str(error))
         try:
@@ -71,10 +77,3 @@ class Api:
             self._credentials.forget()
         message = found.get("message") or found.get("Message") or f"HTTP {response.status}"
         return Answer(response.status, found, error_type, str(message))
-
-    def _tls(self) -> Any:
-        if self._tls_context is None:
-            import ssl
-
-            self._tls_context = ssl.create_default_context()
-        return self._tls_context

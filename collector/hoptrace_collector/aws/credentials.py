@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from hoptrace_collector.aws.sign import Credentials
-from hoptrace_collector.settings import Secret, Settings, Url, parse_url
+from hoptrace_collector.settings import Aws, Secret, Url, parse_url
 from hoptrace_collector.timestamps import nanoseconds
 from hoptrace_collector.transport import TransportError, request
 
@@ -29,12 +29,12 @@ class CredentialsSource:
 
     def __init__(
         self,
-        settings: Settings,
+        aws: Aws,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
+        self._aws = aws
         self._clock = clock
         self._now = now
         self._kept: Credentials | None = None
@@ -43,19 +43,19 @@ class CredentialsSource:
 
     def get(self, deadline: float) -> Credentials:
         """Return credentials before `deadline` (monotonic); raises CredentialsError."""
-        settings = self._settings
+        aws = self._aws
         # Keys of the environment are in a snapshot, and long expired when it is restored.
-        lasting = not (settings.snap_start and settings.credentials_uri)
-        if settings.access_key and settings.secret_key and lasting:
-            return Credentials(settings.access_key, settings.secret_key, settings.session_token)
-        if not settings.credentials_uri:
+        lasting = not (aws.snap_start and aws.credentials_uri)
+        if aws.access_key and aws.secret_key and lasting:
+            return Credentials(aws.access_key, aws.secret_key, aws.session_token)
+        if not aws.credentials_uri:
             raise CredentialsError(
                 "there are no AWS credentials: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor "
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
             )
         # By both clocks: a monotonic one stands still in a freeze, and in a snapshot for months.
         if self._kept is None or self._clock() >= self._kept_until or self._now() >= self._kept_until_now:
-            self._kept, seconds = self._fetch(parse_url(settings.credentials_uri), deadline)
+            self._kept, seconds = self._fetch(parse_url(aws.credentials_uri), deadline)
             self._kept_until, self._kept_until_now = self._clock() + seconds, self._now() + seconds
         return self._kept
 
@@ -80,7 +80,7 @@ class CredentialsSource:
 
     def _token(self) -> str:
         """Return what the address wants to see: a file's content, which changes (EKS), or what is set."""
-        if self._settings.credentials_token_file:
-            with open(self._settings.credentials_token_file, encoding="ascii") as file:
+        if self._aws.credentials_token_file:
+            with open(self._aws.credentials_token_file, encoding="ascii") as file:
                 return file.read(65536).strip()
-        return self._settings.credentials_token.reveal()
+        return self._aws.credentials_token.reveal()

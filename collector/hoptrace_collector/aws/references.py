@@ -13,11 +13,16 @@ import binascii
 import json
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hoptrace_collector.aws.api import Answer, Api
+from hoptrace_collector.aws.credentials import CredentialsSource
+from hoptrace_collector.settings import Aws
 
-__all__ = ["Reference", "Resolver", "Unresolved", "parse_reference"]
+if TYPE_CHECKING:
+    from hoptrace_collector.proxies import Proxies
+
+__all__ = ["Reference", "Resolver", "Unresolved", "parse_reference", "resolver_for"]
 
 KEPT_FOR = 3600.0
 _AGAIN_AFTER = 60.0
@@ -154,3 +159,23 @@ def _of_json(reference: Reference, text: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise Unresolved(f"{reference} is no JSON object with a text under {reference.key!r}")
+
+
+def resolver_for(aws: Aws, proxies: "Proxies | None" = None) -> Callable[[str, float, bool], str]:
+    """Return what gives the value that a text stands for: `resolve(text, deadline, anew)`; it raises Unresolved."""
+    credentials = CredentialsSource(aws)
+    apis: dict[tuple[str, str], Api] = {}
+
+    def api(service: str, region: str) -> Api:
+        if (service, region) not in apis:
+            url = aws.endpoint(service, region)
+            apis[service, region] = Api(service, url, region or aws.region, credentials, proxies=proxies)
+        return apis[service, region]
+
+    resolver = Resolver(api)
+
+    def resolve(text: str, deadline: float, anew: bool) -> str:
+        reference = parse_reference(text)
+        return text if reference is None else resolver.resolve(reference, deadline, anew=anew)
+
+    return resolve

@@ -53,10 +53,10 @@ def service_of(url: Url) -> tuple[str, str] | None:
     if not domain:
         return None
     labels = host[: -len(domain)].removesuffix(".vpce").split(".")
-    for service, region in zip(labels, labels[1:], strict=False):
-        if service.removesuffix("-fips") in SERVICES.values() and region.count("-") >= 2:
-            return service.removesuffix("-fips"), region
-    return None
+    if len(labels) < 2 or labels[-1].count("-") < 2:
+        return None
+    service = labels[-2].removesuffix("-fips")
+    return (service, labels[-1]) if service in SERVICES.values() else None
 
 
 class CloudWatch:
@@ -96,10 +96,8 @@ class CloudWatch:
         if piece is None:
             return Result("sent", lost=lost)
         result = self._explain(self._sender.send(piece.body(), deadline))
-        if result.kind == RETRY or (result.kind == TOO_LARGE and piece.amount > 1 and not rest):
-            return result
-        if result.kind == TOO_LARGE and piece.amount > 1:
-            return result  # the whole batch is halved, until the first piece fits
+        if result.kind == RETRY or (result.kind == TOO_LARGE and piece.amount > 1):
+            return result  # nothing was taken; what is too large is halved until its first piece fits
         return result._replace(lost=lost, rest=tuple(part for each in rest for part in each.parts()))
 
     def _fit(self, body: bytes) -> tuple[Piece | None, list[Piece], tuple[Loss, ...]]:
@@ -150,7 +148,7 @@ class CloudWatch:
         if result.kind != REFUSED:
             return result
         said = result.reason.lower()
-        if "expiredtoken" in said or "token" in said and "expired" in said:
+        if "expiredtoken" in said or ("token" in said and "expired" in said):
             self._expired()
             return Result(RETRY, result.reason)
         if "throttl" in said:

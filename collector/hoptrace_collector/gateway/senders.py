@@ -36,7 +36,7 @@ class Senders:
     def __init__(self, target: Otlp, signal: Signal, limit: int, count: int, counters: Counters) -> None:
         self.backlog = Backlog(limit)
         self.signal = signal
-        self.configured = target.url is not None
+        self.configured = target.configured
         self._threads = [
             _Thread(target, signal, self.backlog, counters) for _ in range(count if self.configured else 0)
         ]
@@ -68,7 +68,7 @@ class _Thread(threading.Thread):
         self.queue = Queue(Room(backlog.limit * 2), partial(_dropped, counters, signal.counter(DROPPED)))
         self._backoff = Backoff(time.monotonic, _random)
         self._connections = Connections()
-        exporter = exporter_for(signal.name, target, connections=self._connections)
+        exporter = exporter_for(signal.name, target, connections=self._connections, say=counters.say)
         if isinstance(exporter, Sender):
             exporter.limits = _LIMITS
         self._flusher = Flusher(self.queue, exporter, self._backoff, counters, signal)

@@ -1,9 +1,10 @@
 """Every setting, read once: `settings.settings` is the only module that reads the environment."""
 
 from hoptrace_collector.address import Url, parse_url
+from hoptrace_collector.settings.aws import Aws
 from hoptrace_collector.settings.lookup import unquote
 from hoptrace_collector.settings.otlp import Otlp
 from hoptrace_collector.settings.secret import Secret
 from hoptrace_collector.settings.settings import Settings, from_environment, read
 
-__all__ = ["Otlp", "Secret", "Settings", "Url", "from_environment", "parse_url", "read", "unquote"]
+__all__ = ["Aws", "Otlp", "Secret", "Settings", "Url", "from_environment", "parse_url", "read", "unquote"]

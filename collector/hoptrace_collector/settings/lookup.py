@@ -62,6 +62,20 @@ class Lookup:
             self._complaints.append(f"{name} is not an address that can be used: {error}")
             return None
 
+    def text(self, name: str) -> str:
+        """Return the value without blanks around it."""
+        return self._env.get(name, "").strip()
+
+    def one_of(self, name: str, values: tuple[str, ...], default: str) -> str:
+        """Return one of `values`, in lower case."""
+
+        def parse(text: str) -> str:
+            if text.lower() not in values:
+                raise ValueError
+            return text.lower()
+
+        return self._parsed(name, default, parse, f"one of {', '.join(values)}")
+
     def function_logs(self, name: str) -> bool:
         """Return whether the function's logs are shipped."""
 

@@ -1,17 +1,26 @@
 """Where each signal goes, by the variables of OpenTelemetry's exporters and ours above them."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hoptrace_collector.address import Url
+from hoptrace_collector.settings.aws import Aws
 from hoptrace_collector.settings.lookup import Lookup, unquote
 from hoptrace_collector.settings.secret import Secret
+
+if TYPE_CHECKING:
+    from hoptrace_collector.proxies import Proxies
 
 __all__ = ["Otlp", "headers_of", "read_otlp"]
 
 
 class Otlp(NamedTuple):
-    """Where one signal goes and how; `url` None means nowhere, `source` is the variable that it came from."""
+    """Where one signal goes and how: to `url`, or into `stream`; neither means nowhere.
+
+    `stream` is `stdout`, the path of a file that ends with `.jsonl`, or that of a folder which ends with `/`. `json`:
+    OTLP's JSON instead of protobuf. `auth` is the AWS service that requests are signed for, `auto` where the address
+    says which, empty for none. `source` is the variable that the destination came from.
+    """
 
     url: Url | None = None
     headers: tuple[tuple[str, Secret], ...] = ()
@@ -21,9 +30,23 @@ class Otlp(NamedTuple):
     client_certificate: str = ""
     client_key: str = ""
     source: str = ""
+    stream: str = ""
+    json: bool = False
+    auth: str = "auto"
+    service: str = ""
+    aws: Aws = Aws()
+    proxies: "Proxies | None" = None
+
+    @property
+    def configured(self) -> bool:
+        """Whether this signal goes anywhere."""
+        return self.url is not None or bool(self.stream)
 
 
-def read_otlp(env: Mapping[str, str], get: Lookup, signal: str) -> Otlp:
+_GENERAL = ("OTEL_EXPORTER_OTLP_ENDPOINT", "HOPTRACE_EXPORTER_OTLP_ENDPOINT")
+
+
+def read_otlp(env: Mapping[str, str], get: Lookup, signal: str, aws: Aws, proxies: "Proxies | None") -> Otlp:
     """Apply the rules of the OTLP exporter's specification: a signal's own variable wins over the general one.
 
     Over both wins ours, for a function whose own exporter sends somewhere else, such as to the collector.
@@ -35,17 +58,23 @@ def read_otlp(env: Mapping[str, str], get: Lookup, signal: str) -> Otlp:
                 return variable
         return f"OTEL_EXPORTER_OTLP_{name}"
 
-    if env.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
+    exporter = get.one_of(f"OTEL_{signal}_EXPORTER", ("otlp", "console", "none"), "otlp")
+    if exporter == "none":
         return Otlp()
     endpoint = either("ENDPOINT")
-    url = get.url(endpoint)
-    if url is not None and endpoint in ("OTEL_EXPORTER_OTLP_ENDPOINT", "HOPTRACE_EXPORTER_OTLP_ENDPOINT"):
+    stream = "stdout" if exporter == "console" else _stream(env.get(endpoint, "").strip())
+    url = None if stream else get.url(endpoint)
+    if url is not None and endpoint in _GENERAL:
         path, mark, query = url.target.partition("?")
         url = url._replace(target=f"{path.rstrip('/')}/v1/{signal.lower()}{mark}{query}")
-    protocol = env.get(either("PROTOCOL"), "").strip().lower()
+    # The protocol of the user's own exporter, which may send elsewhere, is not ours.
     ours = endpoint.startswith("HOPTRACE_") and not either("PROTOCOL").startswith("HOPTRACE_")
-    if url is not None and protocol not in ("", "http/protobuf") and not ours:
-        get.complain(f"{either('PROTOCOL')}={protocol[:20]!r} is not spoken here; http/protobuf is used")
+    protocol = "" if ours else env.get(either("PROTOCOL"), "").strip().lower()
+    if url is not None and protocol not in ("", "http/protobuf", "http/json"):
+        get.complain(
+            f"{either('PROTOCOL')}={protocol[:20]!r} is not spoken here; http/protobuf is used. Set it to that or to "
+            f"http/json, and {endpoint} to the backend's OTLP/HTTP port, usually 4318"
+        )
     compression = env.get(either("COMPRESSION"), "").strip().lower()
     if compression not in ("", "none", "gzip"):
         get.complain(f"{either('COMPRESSION')}={compression[:20]!r} is neither gzip nor none; none is used")
@@ -57,8 +86,43 @@ def read_otlp(env: Mapping[str, str], get: Lookup, signal: str) -> Otlp:
         certificate=env.get(either("CERTIFICATE"), ""),
         client_certificate=env.get(either("CLIENT_CERTIFICATE"), ""),
         client_key=env.get(either("CLIENT_KEY"), ""),
-        source=endpoint if url is not None else "",
+        source=endpoint if url is not None or stream else "",
+        stream=stream,
+        json=protocol == "http/json",
+        auth=_auth(get, signal),
+        service=env.get("OTEL_SERVICE_NAME", "") or env.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        aws=aws,
+        proxies=proxies,
     )
+
+
+def _stream(text: str) -> str:
+    """Return the stream of an endpoint `stdout:` or `file:///path`, as OpenTelemetry's file exporter names them."""
+    if text.lower() in ("stdout", "stdout:", "stdout://"):
+        return "stdout"
+    scheme, _, path = text.partition("://")
+    if scheme.lower() != "file" or not path.startswith("/"):
+        return ""
+    path = unquote(path)
+    return path if path.endswith((".jsonl", "/")) else path + "/"
+
+
+_SIGNED_FOR = {"TRACES": "xray", "METRICS": "monitoring", "LOGS": "logs"}
+
+
+def _auth(get: Lookup, signal: str) -> str:
+    """Return for which service requests are signed: `sigv4` is CloudWatch's of the signal, `sigv4:osis` another."""
+    name = "HOPTRACE_EXPORTER_OTLP_AUTH"
+    text = get.text(name).lower()
+    if text in ("", "auto"):
+        return "auto"
+    method, _, service = text.partition(":")
+    if method == "sigv4":
+        return service or _SIGNED_FOR[signal]
+    if text != "none":
+        get.complain(f"{name}={text[:40]!r} is none of auto, none, sigv4 and sigv4:SERVICE; auto is used")
+        return "auto"
+    return ""
 
 
 def headers_of(text: str, name: str, get: Lookup) -> tuple[tuple[str, Secret], ...]:

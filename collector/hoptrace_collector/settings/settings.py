@@ -6,13 +6,16 @@ from a plain mapping. A bad value never stops the collector: it becomes one comp
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hoptrace_collector.address import Url, aws_endpoint, is_here
+from hoptrace_collector.address import Url, is_here
+from hoptrace_collector.settings.aws import Aws, read_aws
 from hoptrace_collector.settings.lookup import Lookup, unquote
 from hoptrace_collector.settings.measuring import Measuring, read_measuring
 from hoptrace_collector.settings.otlp import Otlp, read_otlp
-from hoptrace_collector.settings.secret import Secret
+
+if TYPE_CHECKING:
+    from hoptrace_collector.proxies import Proxies
 
 __all__ = ["Settings", "from_environment", "read"]
 
@@ -44,12 +47,8 @@ class Settings(NamedTuple):
     function_logs: bool = False
     alert_bus: str = ""
     eventbridge: Url | None = None
-    access_key: str = ""
-    secret_key: Secret = Secret("")
-    session_token: Secret = Secret("")
-    credentials_uri: str = ""
-    credentials_token: Secret = Secret("")
-    credentials_token_file: str = ""
+    aws: Aws = Aws()
+    proxies: "Proxies | None" = None
     resource: tuple[tuple[str, str], ...] = ()
     measuring: Measuring = Measuring()
 
@@ -94,19 +93,20 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Build the settings from `env`; return them and one complaint for each value that was not usable."""
     complaints: list[str] = []
     get = Lookup(env, complaints)
-    region = env.get("AWS_REGION", "") or env.get("AWS_DEFAULT_REGION", "")
+    aws = read_aws(env, get)
+    proxies = _proxies(env, get)
     bus = env.get("HOPTRACE_ALERT_EVENT_BUS", "").strip()
     settings = Settings(
         runtime_api=env.get("AWS_LAMBDA_RUNTIME_API", ""),
         function_name=env.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         function_version=env.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
-        region=region,
+        region=aws.region,
         memory=get.whole("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0) * 1024 * 1024,
         initialization_type=env.get("AWS_LAMBDA_INITIALIZATION_TYPE", "") or "on-demand",
         run_dir=env.get("HOPTRACE_RUN_DIR", "") or "/tmp/.hoptrace",
-        traces=read_otlp(env, get, "TRACES"),
-        metrics=read_otlp(env, get, "METRICS"),
-        logs=read_otlp(env, get, "LOGS"),
+        traces=read_otlp(env, get, "TRACES", aws, proxies),
+        metrics=read_otlp(env, get, "METRICS", aws, proxies),
+        logs=read_otlp(env, get, "LOGS", aws, proxies),
         metric_interval=get.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
         flush_timeout=get.milliseconds("HOPTRACE_FLUSH_TIMEOUT", 2_000),
         flush_interval=get.milliseconds("HOPTRACE_FLUSH_INTERVAL", 0, least=0),
@@ -116,13 +116,9 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         function_logs=get.function_logs("HOPTRACE_LOGS"),
         queue_bytes=get.whole("HOPTRACE_QUEUE_BYTES", 8 * 1024 * 1024, least=64 * 1024),
         alert_bus=bus,
-        eventbridge=_eventbridge(env, get, region) if bus else None,
-        access_key=env.get("AWS_ACCESS_KEY_ID", ""),
-        secret_key=Secret(env.get("AWS_SECRET_ACCESS_KEY", "")),
-        session_token=Secret(env.get("AWS_SESSION_TOKEN", "")),
-        credentials_uri=_credentials_uri(env),
-        credentials_token=Secret(env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")),
-        credentials_token_file=env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", ""),
+        eventbridge=_eventbridge(aws, get) if bus else None,
+        aws=aws,
+        proxies=proxies,
         resource=_resource(env, complaints),
         measuring=read_measuring(get),
     )
@@ -130,20 +126,29 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     return settings, list(dict.fromkeys(complaints))
 
 
-def _eventbridge(env: Mapping[str, str], get: Lookup, region: str) -> Url | None:
-    for name in ("AWS_ENDPOINT_URL_EVENTBRIDGE", "AWS_ENDPOINT_URL"):
-        if env.get(name, "").strip() and (url := get.url(name)) is not None:
-            return url
-    if not region:
+def _eventbridge(aws: Aws, get: Lookup) -> Url | None:
+    if not aws.region and not aws.endpoints:
         get.complain("HOPTRACE_ALERT_EVENT_BUS is set but AWS_REGION is not; alerts are off")
         return None
-    return aws_endpoint("events", region)
+    return aws.endpoint("events")
 
 
-def _credentials_uri(env: Mapping[str, str]) -> str:
-    """Return the address of container credentials; a relative one is ECS's, whose host never changes."""
-    relative = env.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
-    return f"http://169.254.170.2{relative}" if relative else env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+def _proxies(env: Mapping[str, str], get: Lookup) -> "Proxies | None":
+    """Return the proxies; in small letters they win, as with curl."""
+
+    def text(name: str) -> str:
+        return env.get(name.lower(), "").strip() or env.get(name, "").strip()
+
+    http, https = text("HTTP_PROXY"), text("HTTPS_PROXY")
+    if not http and not https:
+        return None
+    # Only for who has one.
+    from hoptrace_collector.proxies import parse_proxies
+
+    proxies, complaints = parse_proxies(http, https, text("NO_PROXY"))
+    for line in complaints:
+        get.complain(line)
+    return proxies
 
 
 def _resource(env: Mapping[str, str], complaints: list[str]) -> tuple[tuple[str, str], ...]:
