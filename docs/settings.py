@@ -15,7 +15,7 @@ def page() -> str:
         "",
         "Environment variables of the function. A wrong value gives one line in the log, and the default.",
         "Those of the gateway are its host's; with a wrong value of its own it does not start.",
-        "Besides these, Lambda's own variables are honoured, and `AWS_ENDPOINT_URL`, also of EventBridge, SSM and others.",
+        "Besides these, Lambda's own variables are honoured, and `AWS_ENDPOINT_URL` with those of single services.",
         "",
         "| name | default | read by | meaning |",
         "|---|---|---|---|",

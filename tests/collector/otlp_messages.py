@@ -1,5 +1,6 @@
 """Requests of OTLP for property tests."""
 
+import math
 from typing import Any
 
 from hypothesis import strategies as st
@@ -19,13 +20,13 @@ def messages(draw: st.DrawFn, signals: tuple[str, ...] = ("traces", "metrics", "
 
 def fill(draw: st.DrawFn, message: Any, depth: int) -> None:
     for field in message.DESCRIPTOR.fields:
-        if not draw(st.booleans()) and depth > 3:
+        if depth > 2 and not draw(st.booleans()):
             continue
         if field.message_type is not None:
             if depth > 9:
                 continue
             if field.is_repeated:
-                for _ in range(draw(st.integers(0, 2))):
+                for _ in range(draw(st.integers(0, 2 if depth < 4 else 1))):
                     fill(draw, getattr(message, field.name).add(), depth + 1)
             else:
                 getattr(message, field.name).SetInParent()
@@ -44,7 +45,7 @@ def values(field: Any) -> st.SearchStrategy[Any]:
         field.CPPTYPE_INT64: st.integers(-(2**63), 2**63 - 1),
         field.CPPTYPE_UINT32: st.integers(0, 2**32 - 1),
         field.CPPTYPE_UINT64: st.integers(0, 2**64 - 1),
-        field.CPPTYPE_DOUBLE: st.floats(),
+        field.CPPTYPE_DOUBLE: st.one_of(st.floats(allow_nan=False), st.just(math.nan)),  # JSON has one NaN
         field.CPPTYPE_BOOL: st.booleans(),
         field.CPPTYPE_STRING: st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
         if field.type == field.TYPE_STRING

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
-from hypothesis import given
+from hypothesis import given, settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from hoptrace_collector.otlp_json import merge, to_json
@@ -29,6 +29,7 @@ def with_base64(value: Any) -> Any:
     return value
 
 
+@settings(max_examples=30, deadline=None)
 @given(messages())
 def test_what_is_written_is_protobufs_json_with_hexadecimal_ids(message: Any) -> None:
     written = to_json(message)
@@ -49,6 +50,7 @@ def whole_ids(message: Any) -> None:
                 whole_ids(each)
 
 
+@settings(max_examples=30, deadline=None)
 @given(messages())
 def test_what_is_written_is_read_again_as_it_was(message: Any) -> None:
     whole_ids(message)

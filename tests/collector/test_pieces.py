@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoptrace_collector.export.pieces import Piece, halves, leaves, parse_request
@@ -28,6 +28,7 @@ def shown(signal: str, request: Any) -> list[tuple[bytes, ...]]:
     return out
 
 
+@settings(max_examples=30, deadline=None)
 @given(messages(), st.integers(1, 400))
 def test_no_leaf_is_lost_or_changed_and_no_piece_is_larger_than_it_says(message: Any, room: int) -> None:
     signal = signal_of(message)
@@ -43,6 +44,7 @@ def test_no_leaf_is_lost_or_changed_and_no_piece_is_larger_than_it_says(message:
     assert sum(part.amount for piece in pieces for part in piece.parts()) == len(again)
 
 
+@settings(max_examples=30, deadline=None)
 @given(messages())
 def test_halves_hold_all_of_it_and_none_is_the_whole(message: Any) -> None:
     signal = signal_of(message)

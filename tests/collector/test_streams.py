@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,7 @@ class Lines:
         return self.data.decode().splitlines(keepends=True)
 
 
+@hypothesis.settings(max_examples=15, deadline=None)
 @given(messages(), st.booleans())
 def test_a_line_of_the_standard_output_holds_the_request_as_it_would_be_posted(message: Any, json_form: bool) -> None:
     name, lines = signal_of(message), Lines(most=1000)
@@ -66,9 +68,7 @@ def test_a_line_of_the_standard_output_holds_the_request_as_it_would_be_posted(m
     assert exporter.send(message.SerializeToString(), 0.0).kind == "sent"
     (text,) = lines.texts()
     # As a tool shows it, with a time before it and something behind.
-    (posted,) = decode(
-        ["START\n", f"2026-11-23T10:00:00 {text.rstrip()} \n", '{"__otel_otlp_stdout']
-    )
+    (posted,) = decode(["START\n", f"2026-11-23T10:00:00 {text.rstrip()} \n", '{"__otel_otlp_stdout'])
     assert (posted.signal, posted.source) == (name, "shipping")
     if not json_form:
         assert posted.body == message.SerializeToString()
@@ -159,6 +159,7 @@ def test_a_closed_standard_output_is_tried_again() -> None:
     assert stdout.VERSION == "0.1.0"
 
 
+@hypothesis.settings(max_examples=15, deadline=None)
 @given(st.lists(messages(("traces",)), min_size=1, max_size=3))
 def test_a_file_holds_a_line_of_otlps_json_for_each_request(tmp_path_factory: Any, requests: list[Any]) -> None:
     path = tmp_path_factory.mktemp("file") / "spans.jsonl"
