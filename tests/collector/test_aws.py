@@ -112,7 +112,8 @@ def test_credentials_that_say_when_they_end_are_fetched_anew_before_that(tmp_pat
     with Backend(get=(200, {}, json.dumps(document).encode())) as backend:
         settings = Aws(credentials_uri=backend.url + "/v1", credentials_token_file=str(token))
         clock = [0.0]
-        source = CredentialsSource(settings, clock=lambda: clock[0], now=lambda: 1_790_000_000.0)  # 20 minutes before
+        # 20 minutes before they end.
+        source = CredentialsSource(settings, clock=lambda: clock[0], now=lambda: 1_790_000_000.0)
         source.get(time.monotonic() + 2)
         clock[0] = 899.0
         source.get(time.monotonic() + 2)

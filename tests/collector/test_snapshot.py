@@ -117,7 +117,7 @@ def test_credentials_that_were_fetched_before_the_snapshot_are_not_used_long_aft
         )
         wall = 1_790_000_000.0
         # The monotonic clock of an image goes on where it stood, as if it had never lain anywhere.
-        source = CredentialsSource(settings, clock=lambda: 50.0, now=lambda: wall)
+        source = CredentialsSource(settings.aws, clock=lambda: 50.0, now=lambda: wall)
         assert source.get(time.monotonic() + 2).access_key == "A"
         assert source.get(time.monotonic() + 2).access_key == "A"
         assert len(backend.requests) == 1

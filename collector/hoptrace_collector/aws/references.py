@@ -76,11 +76,14 @@ def parse_reference(value: str) -> Reference | None:
 
 
 class Resolver:
-    """Looks references up and keeps what it finds for an hour; `api(service, region)` gives the service to ask."""
+    """Looks references up and keeps what it finds for an hour; `api(service, region)` gives the service to ask.
 
-    def __init__(self, api: Callable[[str, str], Api], *, clock: Callable[[], float] = time.monotonic) -> None:
+    `now` gives seconds since the epoch: another clock would stand still in a freeze.
+    """
+
+    def __init__(self, api: Callable[[str, str], Api], *, now: Callable[[], float] = time.time) -> None:
         self._api = api
-        self._clock = clock
+        self._now = now
         self._kept: dict[Reference, _Kept] = {}
 
     def resolve(self, reference: Reference, deadline: float, *, anew: bool = False) -> str:
@@ -89,16 +92,16 @@ class Resolver:
         `anew`: whatever is kept. What cannot be read again after an hour goes on being what it was.
         """
         kept = self._kept.get(reference)
-        if kept is not None and not anew and self._clock() < kept.until:
+        if kept is not None and not anew and self._now() < kept.until:
             return kept.value
         try:
             value = reference.prefix + self._fetch(reference, deadline)
         except Unresolved:
             if kept is None:
                 raise
-            self._kept[reference] = kept._replace(until=self._clock() + _AGAIN_AFTER)
+            self._kept[reference] = kept._replace(until=self._now() + _AGAIN_AFTER)
             return kept.value
-        self._kept[reference] = _Kept(value, self._clock() + KEPT_FOR)
+        self._kept[reference] = _Kept(value, self._now() + KEPT_FOR)
         return value
 
     def _fetch(self, reference: Reference, deadline: float) -> str:
