@@ -18,7 +18,7 @@ from hoptrace_local.demo.browser import Visit
 from hoptrace_local.demo.orders import NORMAL, ORDERS, SLOW
 from hoptrace_local.demo.outcome import Counted, Outcome
 from hoptrace_local.forward import Forwarder
-from hoptrace_local.lambda_host import FunctionConfig, LambdaHost
+from hoptrace_local.lambda_host import PATIENT_SHUTDOWN, FunctionConfig, LambdaHost
 from hoptrace_local.sink import OtlpSink
 from hoptrace_local.stage import parts
 from hoptrace_local.stage.emulator import CREDENTIALS, REGION, Emulator
@@ -126,6 +126,7 @@ def _functions(layer: Path, made: stack.Stack, emulator: Emulator, sink: OtlpSin
             layers=(layer,),
             environment={**common, **made.environment(name)},
             timeout=stack.TIMEOUTS[name],
+            shutdown_timeout=PATIENT_SHUTDOWN,
             memory=MEMORY,
             region=REGION,
             account_id=stack.ACCOUNT,

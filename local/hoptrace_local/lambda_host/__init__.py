@@ -5,12 +5,13 @@ deadlines and resets what fails, so that a layer can be tried and measured where
 """
 
 from .aws_clients import AwsEndpoint
-from .config import AsyncConfig, EnvironmentInfo, FunctionConfig, FunctionStats, InvokeResult
+from .config import PATIENT_SHUTDOWN, AsyncConfig, EnvironmentInfo, FunctionConfig, FunctionStats, InvokeResult
 from .errors import LambdaHostError
 from .host import LambdaHost
 from .sqs_source import SqsEventSource
 
 __all__ = [
+    "PATIENT_SHUTDOWN",
     "AsyncConfig",
     "AwsEndpoint",
     "SqsEventSource",

@@ -12,7 +12,7 @@ from hoptrace_local.patterns.wiring import Wiring
 from hoptrace_local.stage.emulator import Emulator
 
 PACE = 0.02
-LONGEST = 30.0
+LONGEST = 60.0
 
 
 class Stagehand:

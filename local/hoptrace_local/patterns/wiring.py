@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from hoptrace_local.lambda_host import AsyncConfig, FunctionConfig
+from hoptrace_local.lambda_host import PATIENT_SHUTDOWN, AsyncConfig, FunctionConfig
 from hoptrace_local.patterns.resources import ACCOUNT, Resources
 from hoptrace_local.patterns.template import Template, UnknownInTemplate, physical
 from hoptrace_local.stage.emulator import CREDENTIALS, REGION, Emulator
@@ -45,6 +45,7 @@ class Wiring:
             layers=(layer,),
             environment={**variables, **CREDENTIALS, **environment},
             timeout=properties["Timeout"],
+            shutdown_timeout=PATIENT_SHUTDOWN,
             memory=properties["MemorySize"],
             region=REGION,
             account_id=ACCOUNT,
