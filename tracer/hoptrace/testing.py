@@ -60,7 +60,8 @@ def recorder(environ: Mapping[str, str] | None = None) -> Iterator[Recorder]:
     Args:
         environ: the environment that the settings are read from; by default an empty one.
     """
-    with tempfile.TemporaryDirectory(prefix="hoptrace-test-") as folder:
+    # A thread that the block has left behind may still write a record while the folder goes.
+    with tempfile.TemporaryDirectory(prefix="hoptrace-test-", ignore_cleanup_errors=True) as folder:
         run_dir = pathlib.Path(folder) / "run"
         recorded = Recorder(run_dir)
         knobs = settings.Settings({"OTEL_TRACES_EXPORTER": "none", "HOPTRACE_RUN_DIR": str(run_dir), **(environ or {})})
