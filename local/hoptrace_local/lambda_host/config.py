@@ -30,8 +30,8 @@ class AsyncConfig:
     dead_letter: str | None = None
 
 
-#: A `shutdown_timeout` for runs whose result must not depend on what else a desk is busy with. Lambda's two seconds are on
-#: CPUs that nobody else uses; a collector at nice 19 beside somebody's build may not have started by then.
+#: A `shutdown_timeout` for runs whose result must not depend on what else a desk is busy with. Lambda's two seconds are
+#: on CPUs that nobody else uses; a collector at nice 19 beside somebody's build may not have started by then.
 PATIENT_SHUTDOWN = 10.0
 
 
