@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from hoptrace_collector.alert.alerts import Alerts
     from hoptrace_collector.function_logs import FunctionLogs
     from hoptrace_collector.measures import Measures
+    from hoptrace_collector.sampling.sampler import Sampler
 
 __all__ = ["Collector"]
 
@@ -139,7 +140,8 @@ class Collector:
         self._unattached = Unattached(new_id)
         self._snapshots = 0
         self._alerts = self._make_alerts(settings, counters, clock)
-        take_over(cursor, self._completer, self._queues)
+        self._sampler = self._make_sampler()
+        take_over(cursor, self._completer, self._queues, self._sampler)
         self._logs = self._make_logs()
         self._measures: Measures | None = None
 
@@ -228,6 +230,8 @@ class Collector:
         if self._logs is not None:
             self._hear_the_last(self._clock() + (deadline - self._clock()) * _WAIT_FOR_LOGS)
         self._keep(self._completer.shutdown(event), None)
+        if self._sampler is not None:
+            self._sampler.shutdown()
         self._queue_own_signals()
         self._remember()
         self._deliver(self._clock() + max(0.0, deadline - self._clock()) / 2, last=True)
@@ -303,9 +307,18 @@ class Collector:
                 if not line.seen:
                     self._own_signals().take(record)
             else:
-                self._keep(self._complete(record, seen=line.seen), line.mark)
+                self._completed(record, line)
             if count % _DEADLINE_CHECK == 0 and self._clock() >= deadline:
                 return
+        if self._sampler is not None:
+            self._sampler.settle()
+
+    def _completed(self, record: Begin | Followed | SpanEnded | End | InitError, line: Line) -> None:
+        finished = self._complete(record, seen=line.seen)
+        # What a beginning ends was made here, and is not found again at that line.
+        self._keep(finished, None if isinstance(record, Begin) else line.mark, record, seen=line.seen)
+        if isinstance(record, Begin) and self._sampler is not None and not line.seen:
+            self._sampler.began(record)
 
     def _complete(self, record: Begin | Followed | SpanEnded | End | InitError, *, seen: bool) -> list[Finished]:
         if self._logs is not None:
@@ -375,7 +388,7 @@ class Collector:
                 self._telemetry.wait(until - self._clock())
                 self._hear()
         for record in self._restore.release():
-            self._keep(self._completer.span(record), None)
+            self._keep(self._completer.span(record), None, record)
 
     def _hear_the_last(self, until: float) -> None:
         """Wait for what the function has logged before the end; Lambda delivers in the order in which it happened."""
@@ -394,25 +407,34 @@ class Collector:
         if not line.seen and batch.amount:
             self._counters.add(("" if spans else batch.signal + "_") + RECEIVED, "", batch.amount)
         # The place in the file stands for one queue only; what else an earlier generation could not send is told by it.
-        if spans or not line.seen:
+        if not line.seen or (spans and self._sampler is None):
             self._take(batch, line.mark if spans else None)
 
     def _take(self, batch: Batch, mark: Mark | None) -> None:
         """Queue what somebody else sent, as it came."""
         for part in batch.parts:
-            self._queues[batch.signal].put(Item(None, part.data, mark, part.amount))
+            if self._sampler is not None and batch.signal == "traces":
+                self._sampler.take_foreign(part.data)
+            else:
+                self._queues[batch.signal].put(Item(None, part.data, mark, part.amount))
 
-    def _keep(self, finished: Iterable[Finished], mark: Mark | None) -> None:
-        """Queue whole spans, and let metrics and alerts see the invocations that are over."""
+    def _keep(
+        self, finished: Iterable[Finished], mark: Mark | None, record: object = None, *, seen: bool = False
+    ) -> None:
+        """Queue whole spans, and let metrics and alerts see the invocations that are over, sampled or not."""
         for each in finished:
-            for span in each.spans:
-                if not span.sampled:
-                    # Head sampling leaves it out: it was written for what is made of invocations here.
-                    self._counters.add(UNSAMPLED)
-                    continue
-                self._counters.add(RECEIVED)
-                # What was made here is in no file: without a mark the cursor takes it along.
-                self._queues["traces"].put(Item(each.origin, encode_span(span), mark))
+            spans = [span for span in each.spans if span.sampled]
+            self._counters.add(RECEIVED, "", len(spans))
+            # Head sampling leaves these out: they were written for what is made of invocations here.
+            self._counters.add(UNSAMPLED, "", len(each.spans) - len(spans))
+            if self._sampler is None:
+                for span in spans:
+                    # What was made here is in no file: without a mark the cursor takes it along.
+                    self._queues["traces"].put(Item(each.origin, encode_span(span), mark))
+            else:
+                request_id = record.request_id if isinstance(record, SpanEnded | End) else ""
+                whole = each._replace(spans=spans)
+                self._sampler.take(whole, mark, request_id, ended=isinstance(record, End), seen=seen)
             if each.invocation is not None:
                 self._metrics.ended(each.invocation)
                 if self._alerts is not None:
@@ -437,7 +459,7 @@ class Collector:
         """Write down where the next generation goes on."""
         if not any(self._queues.values()):
             self._reader.rotate()
-        cursor = leave(self._reader, self._completer, self._queues)
+        cursor = leave(self._reader, self._completer, self._queues, self._sampler)
         if cursor == self._remembered:
             return
         try:
@@ -475,6 +497,15 @@ class Collector:
             managed=self._settings.managed_instances,
             now=self._now,
         )
+
+    def _make_sampler(self) -> "Sampler | None":
+        if self._settings.sampling is None:
+            return None
+        # Only for who has set it.
+        from hoptrace_collector.sampling.sampler import Sampler
+
+        limit = self._settings.queue_bytes // 8
+        return Sampler(self._settings.sampling, limit, self._counters, self._queues["traces"].put, self._now)
 
     @staticmethod
     def _make_alerts(settings: Settings, counters: Counters, clock: Callable[[], float]) -> "Alerts | None":

@@ -15,6 +15,7 @@ SENT = "sent"
 FAILED = "failed"
 DROPPED = "dropped"
 UNSAMPLED = "unsampled"
+SAMPLED_OUT = "sampled_out"
 
 _LONGEST_LINE = 800
 _MOST_CAUSES = 200
@@ -47,6 +48,8 @@ class Counters:
     def add(self, kind: str, reason: str = "", count: int = 1) -> None:
         """Add `count` to the number for `kind` (what happened) and `reason` (why)."""
         key = (kind, reason)
+        if not count:
+            return
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + count
             self._total[key] = self._total.get(key, 0) + count

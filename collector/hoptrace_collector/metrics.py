@@ -23,14 +23,18 @@ _MEASURED: Attributes = (("hoptrace.source", "clock"),)
 
 
 class _Ended:
-    """What is known of an invocation while Lambda's word about it may still come; `billed` in seconds, by our clock."""
+    """What is known of an invocation while Lambda's word about it may still come.
 
-    __slots__ = ("billed", "start", "trigger")
+    `billed` by our clock, and `init`, an initialisation that is billed with it, in seconds.
+    """
 
-    def __init__(self, trigger: Attributes, start: int, billed: float) -> None:
+    __slots__ = ("billed", "init", "start", "trigger")
+
+    def __init__(self, trigger: Attributes, start: int, billed: float, init: float) -> None:
         self.trigger = trigger
         self.start = start
         self.billed = billed
+        self.init = init
 
 
 class Metrics:
@@ -59,8 +63,8 @@ class Metrics:
         self._all = Aggregate(seen)
         self._intervals: list[tuple[int, int]] = []
         self._peak_before = 0
-        self._initialized = 0.0
-        self._init_billed = True
+        self._initialized = False
+        self._unbilled = 0.0
         self._ended: dict[str, _Ended] = {}
         self._error_types, self._methods = Few(), Few()
 
@@ -76,7 +80,8 @@ class Metrics:
         if invocation.cpu:
             self._all.record("faas.cpu_usage", trigger, invocation.cpu / 1e9)
         duration = max(0, span.end - span.start) / 1e9
-        self._remember(invocation.request_id, _Ended(trigger, span.start, duration))
+        init, self._unbilled = self._unbilled, 0.0
+        self._remember(invocation.request_id, _Ended(trigger, span.start, duration, init))
         self._all.record("faas.invoke_duration", trigger, duration)
         self._all.add("hoptrace.environment.invocations", self._environment, 1)
         self._all.add("hoptrace.environment.busy_time", self._environment, duration)
@@ -115,9 +120,6 @@ class Metrics:
         """Note that the environment is given back now: until here its invocation is billed."""
         if (ended := self._ended.get(request_id)) is not None:
             ended.billed = max(0, self._now() - ended.start) / 1e9
-            if not self._init_billed:
-                ended.billed += self._initialized
-        self._init_billed = True
 
     def network(self, request_id: str, transferred: int) -> None:
         """Record the bytes that the environment sent and received during an invocation."""
@@ -128,9 +130,9 @@ class Metrics:
     def initialized(self, seconds: float) -> None:
         """Record the initialisation of this environment; of several reports of it the first counts."""
         if not self._initialized:
-            self._initialized = max(seconds, 1e-9)
-            # What is initialised ahead of demand is not billed by the invocation.
-            self._init_billed = self._environment[0][1] != "on-demand"
+            self._initialized = True
+            # What is initialised ahead of demand is not billed with an invocation.
+            self._unbilled = seconds if self._environment[0][1] == "on-demand" else 0.0
             self._all.record("faas.init_duration", self._environment, seconds)
 
     def restored(self, seconds: float) -> None:
@@ -166,7 +168,7 @@ class Metrics:
     def last(self) -> None:
         """Bill what was never reported, by our own clock; nothing more will be."""
         for ended in self._ended.values():
-            self._bill(ceil(ended.billed * 1000) / 1000, self._memory, _MEASURED)
+            self._bill(ceil((ended.billed + ended.init) * 1000) / 1000, self._memory, _MEASURED)
         self._ended.clear()
 
     def _bill(self, seconds: float, memory: int, source: Attributes) -> None:

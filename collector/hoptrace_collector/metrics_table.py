@@ -187,6 +187,7 @@ OWN: Rows = tuple(
         ("failed", ("reason",), "attempts to send spans that are to be tried again"),
         ("dropped", ("reason",), _LOST),
         ("unsampled", (), "spans that head sampling leaves out, read for the metrics"),
+        ("sampled_out", (), "spans that late sampling left out"),
         ("metrics_received", (), "data points of the function's, by whatever way they came"),
         ("metrics_sent", (), ""),
         ("metrics_failed", ("reason",), ""),

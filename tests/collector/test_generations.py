@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hoptrace_collector.collector import Collector
@@ -15,8 +15,9 @@ from hoptrace_collector.model import Origin, Shutdown
 from hoptrace_collector.receive.cursor import Cursor, Unsent, load, save
 from hoptrace_collector.receive.records import Position
 from hoptrace_collector.settings import Otlp, Settings, parse_url
+from hoptrace_collector.settings.sampling import Sampling, parse_rules
 
-from .support import Backend, begin, ended, free_port, inner, spans_of, write
+from .support import Backend, begin, ended, free_port, inner, span, spans_of, write
 
 
 def make(run_dir: Path, url: str, **more: Any) -> Collector:
@@ -161,3 +162,128 @@ def test_over_any_number_of_generations_each_span_arrives_and_a_collector_that_c
                 (run_dir / "records.jsonl").unlink()
                 collector.flush(soon())
         assert sorted(ids(backend)) == list(range(1, number + 1))
+
+
+def test_what_a_beginning_ends_is_not_lost_when_it_could_not_be_sent(tmp_path: Path) -> None:
+    collector = make(tmp_path, f"http://127.0.0.1:{free_port()}")
+    collector.started(None)
+    write(tmp_path, begin(1, "r1", deadline_ms=1), begin(2, "r2", pid=18), ended(2, "r2"))
+    collector.drain(soon())
+    collector.flush(soon())
+    with Backend() as backend:
+        later = make(tmp_path, backend.url)
+        later.started(None)
+        later.flush(soon())
+        assert sorted(ids(backend)) == [1, 2]
+
+
+class Sampled:
+    """Up to three invocations side by side, as on Managed Instances, and what of them ought to arrive.
+
+    Of every second invocation the trace is one that chance keeps; `saved` are those that a cursor knows to be open.
+    """
+
+    def __init__(self, run_dir: Path, url: str) -> None:
+        self.run_dir, self.live, self.url = run_dir, url, url
+        self.dead = f"http://127.0.0.1:{free_port()}"
+        self.running: dict[int, int] = {}
+        self.spans: dict[int, set[int]] = {}
+        self.kept: set[int] = set()
+        self.saved: set[int] = set()
+        self.number = 0
+        self.collector = self.again()
+
+    def again(self) -> Collector:
+        """The next generation: what an earlier one has left open it closes as a crash."""
+        sampling = Sampling(0.5, parse_rules("error"))
+        fresh = make(self.run_dir, self.url, initialization_type="lambda-managed-instances", sampling=sampling)
+        fresh.started(None)
+        for lane, own in list(self.running.items()):
+            if own in self.saved:
+                self.kept |= self.spans[own]
+                del self.running[lane]
+        return fresh
+
+    def act(self, action: str, lane: int) -> None:
+        self.number += 1
+        getattr(self, action)(lane)
+
+    def begin(self, lane: int) -> None:
+        if lane not in self.running:
+            own = self.running[lane] = self.number
+            self.spans[own] = {own}
+            made = span(own, trace_id=trace(own))
+            write(self.run_dir, begin(own, f"r{own}", pid=100 + lane, deadline_ms=2**50, span=made))
+
+    def inner(self, lane: int) -> None:
+        if lane in self.running:
+            own = self.running[lane]
+            self.spans[own].add(self.number)
+            write(self.run_dir, inner(self.number, f"r{own}", trace_id=trace(own)))
+
+    def end(self, lane: int, outcome: str = "ok") -> None:
+        if lane in self.running:
+            own = self.running.pop(lane)
+            if outcome == "error" or own % 2:
+                self.kept |= self.spans[own]
+            write(self.run_dir, ended(own, f"r{own}", outcome=outcome, trace_id=trace(own)))
+
+    def error(self, lane: int) -> None:
+        self.end(lane, "error")
+
+    def flush(self, _: int = 0) -> None:
+        self.collector.drain(soon())
+        self.collector.flush(soon())
+        self.saved.update(self.running.values())
+
+    def dies(self, _: int) -> None:
+        self._moves(self.dead)
+
+    def lives(self, _: int = 0) -> None:
+        self._moves(self.live)
+
+    def _moves(self, url: str) -> None:
+        """Another generation, and a backend that takes nothing, or all."""
+        self.flush()
+        self.url = url
+        self.collector = self.again()
+        self.flush()
+
+    def kill(self, _: int) -> None:
+        if self.url == self.dead:
+            self.collector.drain(soon())  # what it reads now it will have forgotten
+        self.collector = self.again()
+
+    def wipe(self, _: int) -> None:
+        if (self.run_dir / "records.jsonl").exists():
+            self.collector.drain(soon())
+            (self.run_dir / "records.jsonl").unlink()
+            self.flush()
+
+
+def trace(number: int) -> str:
+    return "4bf92f3577b34da6a3" + ("f" if number % 2 else "0") * 14
+
+
+WORK = st.tuples(st.sampled_from(["begin", "inner", "end", "error"]), st.integers(0, 2))
+FATE = st.tuples(st.sampled_from(["flush", "dies", "lives", "kill", "wipe"]), st.just(0))
+
+
+@given(st.lists(WORK | WORK | FATE, min_size=1, max_size=30))
+@example([("dies", 0), ("begin", 0), ("inner", 0), ("error", 0)])
+@example([("dies", 0), ("begin", 0), ("inner", 0), ("begin", 1), ("inner", 1), ("error", 0), ("lives", 0)])
+@example([("begin", 0), ("inner", 0), ("begin", 1), ("inner", 1), ("error", 1), ("flush", 0), ("lives", 0)])
+@example([("begin", 0), ("inner", 0), ("wipe", 0), ("lives", 0)])
+@settings(deadline=None, max_examples=80)
+def test_over_any_number_of_generations_sampling_loses_none_of_what_it_keeps_and_sends_none_twice(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[str, int]]
+) -> None:
+    with Backend() as backend:
+        world = Sampled(tmp_path_factory.mktemp("run"), backend.url)
+        for action, lane in acts:
+            world.act(action, lane)
+        for lane in range(3):
+            world.end(lane)
+        world.lives()
+        world.flush()
+        assert sorted(ids(backend)) == sorted(world.kept)

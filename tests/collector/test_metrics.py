@@ -165,9 +165,9 @@ def test_what_is_billed_is_what_lambda_reports_and_at_the_end_what_our_clock_say
     now = [0]
     metrics = make(now, price=Price(0.00002, 0.0000002))
     for number in range(3):
-        metrics.ended(invocation(start=number * SECOND, request_id=f"r{number}", cold=number == 0))
         if number == 0:
             metrics.initialized(1.5)
+        metrics.ended(invocation(start=number * SECOND, request_id=f"r{number}", cold=number == 0))
         now[0] = number * SECOND + 250_400_000
         metrics.released(f"r{number}")
     metrics.told(Report("r1", "success", "", 0, 1, memory_size=1024 << 20, billed=0.3))

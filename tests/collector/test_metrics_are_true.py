@@ -146,8 +146,12 @@ def test_forty_invocations_of_all_kinds_add_up(tmp_path: Path) -> None:
     assert 0 < points.total("hoptrace.environment.extension_overhead") <= sum(overheads)
 
     # What is billed: what was reported, and what was not by our own clock.
+    # Of a reset the host also counts the time that the environment took to end, which nobody in it can see.
     billed = sum(record["metrics"]["billedDurationMs"] for record in reports) / 1000
-    assert sums["hoptrace.invocation.billed_duration"] == pytest.approx(billed, rel=0.1)
+    ends = sum(result.released_seconds - result.response_seconds for what, result in results if fatal(what))
+    assert billed - ends - 1.0 < sums["hoptrace.invocation.billed_duration"] < billed * 1.05
+    assert points.parts["hoptrace.invocation.billed_duration", "report"] > 0
+    assert points.parts["hoptrace.invocation.billed_duration", "clock"] > 2 * 4.0 * 0.95, "the timeouts, at the least"
     price = 0.0000133334 if os.uname().machine == "aarch64" else 0.0000166667
     cost = sums["hoptrace.invocation.billed_duration"] * 0.5 * price + 40 * 0.2e-6
     assert sums["hoptrace.invocation.estimated_cost"] == pytest.approx(cost, rel=1e-6)

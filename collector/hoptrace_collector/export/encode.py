@@ -15,7 +15,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from hoptrace_collector.model import INT64_MAX, UINT64_MAX, Histogram, Number, Origin, Span
 
-__all__ = ["encode_foreign", "encode_metrics", "encode_span", "encode_traces"]
+__all__ = [
+    "encode_foreign",
+    "encode_metrics",
+    "encode_span",
+    "encode_traces",
+    "with_trace_state",
+    "without_trace_state",
+]
 
 SCOPE = ("hoptrace_collector", "0.1.0")
 
@@ -25,20 +32,21 @@ _RESOURCE_SPANS_RESOURCE = 1
 _RESOURCE_SPANS_SCOPE_SPANS = 2
 _SCOPE_SPANS_SCOPE = 1
 _SCOPE_SPANS_SPANS = 2
+_SPAN_TRACE_STATE = 3
 
 
 _DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
 _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 
-def encode_span(span: Span) -> bytes:
-    """Return one `opentelemetry.proto.trace.v1.Span`."""
+def encode_span(span: Span, *, trace_state: str | None = None) -> bytes:
+    """Return one `opentelemetry.proto.trace.v1.Span`, with its own tracestate or another one."""
     kind: Any = span.kind
     message = SpanMessage(
         trace_id=span.trace_id,
         span_id=span.span_id,
         parent_span_id=span.parent_id,
-        trace_state=span.trace_state,
+        trace_state=span.trace_state if trace_state is None else trace_state,
         flags=span.flags & 0xFFFFFFFF,
         name=span.name,
         kind=kind,
@@ -62,6 +70,18 @@ def encode_span(span: Span) -> bytes:
         message.status.code = status
         message.status.message = span.status_message
     return bytes(message.SerializeToString())
+
+
+def with_trace_state(span: bytes, trace_state: str) -> bytes:
+    """Return a span that was encoded without a tracestate, with one: a message's fields may stand in any order."""
+    return span + field(_SPAN_TRACE_STATE, trace_state.encode()) if trace_state else span
+
+
+def without_trace_state(span: bytes) -> tuple[bytes, Any]:
+    """Undo it: return the span without its tracestate, and the whole as a message."""
+    message, bare = SpanMessage.FromString(span), SpanMessage.FromString(span)
+    bare.ClearField("trace_state")
+    return bytes(bare.SerializeToString()), message
 
 
 def encode_traces(groups: Iterable[tuple[Origin, list[bytes]]]) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hoptrace_collector.model import Attributes, Origin, attributes, text
-from hoptrace_collector.receive.records import Position
+from hoptrace_collector.receive.records import HELD, RULE, SHARE, Position
 
 __all__ = ["Cursor", "Unsent", "load", "save", "write_atomically"]
 
@@ -21,12 +21,16 @@ CLOSED_LIMIT = 64
 
 
 class Unsent(NamedTuple):
-    """Something encoded that is in no file: by its signal, and with an origin when it is a span of ours."""
+    """Something encoded that is in no file: by its signal, and with an origin when it is a span of ours.
+
+    A span that is not decided yet has the signal `held`, and the request id of its invocation.
+    """
 
     signal: str
     origin: Origin | None
     amount: int
     data: bytes
+    request_id: str = ""
 
 
 class Cursor(NamedTuple):
@@ -34,7 +38,8 @@ class Cursor(NamedTuple):
 
     `position` is where reading goes on, `seen_to` up to where metrics and alerts have taken notice, `origin` the last
     resource and scope, `opened` the begin records without an end, `closed` the ids (hex) of spans that were closed in
-    the function's stead, `unsent` what is not in the file, as many bytes of it as there is room for.
+    the function's stead, `unsent` what is not in the file, as many bytes of it as there is room for. Where somebody
+    samples, `pending` has what waits in the file: the offset of each line, and what was decided about it.
     """
 
     position: Position = Position(0, 0)
@@ -43,6 +48,7 @@ class Cursor(NamedTuple):
     opened: tuple[dict[str, Any], ...] = ()
     closed: tuple[str, ...] = ()
     unsent: tuple[Unsent, ...] = ()
+    pending: tuple[tuple[int, str], ...] | None = None
 
 
 def load(path: str) -> Cursor:
@@ -59,11 +65,12 @@ def save(path: str, cursor: Cursor) -> None:
     """Write the cursor so that a reader finds the old one or the new one, never half. Raises OSError."""
     unsent, size = [], 0
     # Metrics first: they are small, and of a minute there is only one.
-    for signal, origin, count, data in sorted(cursor.unsent, key=lambda each: each.signal != "metrics"):
+    for signal, origin, count, data, request_id in sorted(cursor.unsent, key=lambda each: each.signal != "metrics"):
         size += len(data)
         if size > UNSENT_LIMIT:
             break
-        unsent.append([signal, _origin_json(origin) if origin is not None else None, count, _to_text(data)])
+        who = _origin_json(origin) if origin is not None else None
+        unsent.append([signal, who, count, _to_text(data), *([request_id] if request_id else ())])
     value = {
         "inode": cursor.position.inode,
         "offset": cursor.position.offset,
@@ -73,6 +80,7 @@ def save(path: str, cursor: Cursor) -> None:
         "open": cursor.opened,
         "closed": cursor.closed[-CLOSED_LIMIT:],
         "unsent": unsent,
+        "pending": _pending_json(cursor.pending),
     }
     write_atomically(path, json.dumps(value).encode())
 
@@ -97,16 +105,42 @@ def _parsed(value: dict[str, Any]) -> Cursor:
         opened=tuple(item for item in _list(value.get("open")) if isinstance(item, dict)),
         closed=tuple(item for item in _list(value.get("closed")) if isinstance(item, str)),
         unsent=tuple(_unsent(_list(value.get("unsent")))),
+        pending=_pending(value.get("pending")),
     )
+
+
+def _pending_json(pending: tuple[tuple[int, str], ...] | None) -> dict[str, list[int]] | None:
+    """By what was decided, each offset as the distance from the one before: there may be ten thousand."""
+    if pending is None:
+        return None
+    out: dict[str, list[int]] = {}
+    for decided in (HELD, RULE, SHARE):
+        offsets = sorted(offset for offset, each in pending if each == decided)
+        out[decided] = [offset - before for before, offset in zip([0, *offsets], offsets, strict=False)]
+    return out
+
+
+def _pending(value: Any) -> tuple[tuple[int, str], ...] | None:
+    if not isinstance(value, dict):
+        return None
+    found = []
+    for decided in (HELD, RULE, SHARE):
+        offset = 0
+        for distance in _list(value.get(decided)):
+            if isinstance(distance, int):
+                offset += distance
+                found.append((offset, decided))
+    return tuple(sorted(found))
 
 
 def _unsent(items: list[Any]) -> Iterable[Unsent]:
     for item in items:
         match item:
-            case [str(signal), origin, int(count), str(data)]:
+            case [str(signal), origin, int(count), str(data), *rest]:
                 known = _origin(origin)
                 if known is not None or origin is None:
-                    yield Unsent(signal, known, count, binascii.a2b_base64(data))
+                    request_id = text(rest[0]) if rest else ""
+                    yield Unsent(signal, known, count, binascii.a2b_base64(data), request_id)
 
 
 def _origin_json(origin: Origin) -> list[Any]:

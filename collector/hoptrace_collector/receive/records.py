@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from hoptrace_collector.counters import Counters
 
-__all__ = ["Line", "Mark", "Position", "RecordReader"]
+__all__ = ["HELD", "RULE", "SHARE", "Line", "Mark", "Position", "RecordReader"]
 
 PROTOCOL = 1
 ROTATE_AT = 1024 * 1024
@@ -23,11 +23,19 @@ _CHUNK = 256 * 1024
 _FINGERPRINT = 128
 
 
+# What has been decided about a span that waits: nothing yet, or that it is kept, by a rule or by its chance.
+HELD, RULE, SHARE = "held", "rule", "share"
+
+
 class Mark(NamedTuple):
-    """Where a line stands: the number of the file since this process began, and the line's first byte."""
+    """Where a line stands: the number of the file since this process began, and the line's first byte.
+
+    `decided` is for what is sampled: how it came to be kept.
+    """
 
     file: int
     offset: int
+    decided: str = RULE
 
 
 class Position(NamedTuple):
@@ -142,6 +150,8 @@ class RecordReader:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
+            if self._files:
+                self._files[-1].named = False  # wiped: read on, but nobody else will find it
             return
         except OSError as error:
             self._counters.failed("opening records", error)

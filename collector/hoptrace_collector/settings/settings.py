@@ -16,6 +16,7 @@ from hoptrace_collector.settings.otlp import Otlp, read_otlp
 
 if TYPE_CHECKING:
     from hoptrace_collector.proxies import Proxies
+    from hoptrace_collector.settings.sampling import Sampling
 
 __all__ = ["Settings", "from_environment", "read"]
 
@@ -51,6 +52,7 @@ class Settings(NamedTuple):
     proxies: "Proxies | None" = None
     resource: tuple[tuple[str, str], ...] = ()
     measuring: Measuring = Measuring()
+    sampling: "Sampling | None" = None
 
     @property
     def managed_instances(self) -> bool:
@@ -121,9 +123,19 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         proxies=proxies,
         resource=_resource(env, complaints),
         measuring=read_measuring(get),
+        sampling=_sampling(env, get),
     )
     # The signals share variables: each is complained of once.
     return settings, list(dict.fromkeys(complaints))
+
+
+def _sampling(env: Mapping[str, str], get: Lookup) -> "Sampling | None":
+    if not any(env.get(name, "").strip() for name in ("HOPTRACE_SAMPLING_RATIO", "HOPTRACE_SAMPLING_KEEP")):
+        return None
+    # Only for who sets it.
+    from hoptrace_collector.settings.sampling import read_sampling
+
+    return read_sampling(env, get)
 
 
 def _eventbridge(aws: Aws, get: Lookup) -> Url | None:
