@@ -29,6 +29,15 @@ def exporter_for(
         from hoptrace_collector.export.stdout import Stdout
 
         return Stdout(signal, target.service, json_form=target.json)
+    if target.stream.startswith("kinesis:"):
+        from hoptrace_collector.aws.api import Api
+        from hoptrace_collector.aws.credentials import CredentialsSource
+        from hoptrace_collector.export.kinesis import Kinesis
+
+        aws = target.aws
+        credentials = CredentialsSource(aws, now=now)
+        api = Api("kinesis", aws.endpoint("kinesis"), aws.region, credentials, proxies=target.proxies, now=now)
+        return Kinesis(signal, target.stream.partition(":")[2], api)
     if target.stream:
         from hoptrace_collector.export.file import File
 

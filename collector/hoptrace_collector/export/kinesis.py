@@ -16,7 +16,7 @@ from hoptrace_collector.export.exporter import REFUSED, RETRY, SENT, Limits, Los
 from hoptrace_collector.export.pieces import halves, parse_request
 from hoptrace_collector.otlp_request import WAYS, Part, parts_of
 
-__all__ = ["Kinesis", "partition_of"]
+__all__ = ["Kinesis", "key_of", "partition_of"]
 
 MOST_RECORDS = 500
 RECORD_BYTES = 1024 * 1024
@@ -107,10 +107,15 @@ class Kinesis:
 
 
 def partition_of(resource: Any) -> str:
-    """Return the partition key of a resource: its function, or else its service, in its region."""
+    """Return the partition key of a resource: its function's, or else its service's."""
     told = {each.key: each.value.string_value for each in resource.attributes if each.value.string_value}
     name = next((told[key] for key in _NAMES if key in told), "unknown")
-    return f"{told.get('cloud.region', '')}:{name}"[:_KEY_CHARACTERS]
+    return key_of(told.get("cloud.region", ""), name)
+
+
+def key_of(region: str, name: str) -> str:
+    """Return the partition key of a function."""
+    return f"{region}:{name}"[:_KEY_CHARACTERS]
 
 
 def _failed(answer: Answer) -> Result:

@@ -3,20 +3,14 @@
 Several, since each waits for the backend's answer before it sends again.
 """
 
-import os
 import threading
 import time
-from functools import partial
 
-from hoptrace_collector.connections import Connections
-from hoptrace_collector.counters import DROPPED, Counters
-from hoptrace_collector.export.choose import exporter_for
-from hoptrace_collector.export.exporter import Limits
-from hoptrace_collector.export.sender import Sender
+from hoptrace_collector.counters import Counters
 from hoptrace_collector.gateway.backlog import Backlog
-from hoptrace_collector.pipeline.backoff import Backoff
-from hoptrace_collector.pipeline.flush import Flusher, Signal
-from hoptrace_collector.pipeline.queue import Item, Queue, Room
+from hoptrace_collector.gateway.sending import Sending
+from hoptrace_collector.pipeline.flush import Signal
+from hoptrace_collector.pipeline.queue import Item
 from hoptrace_collector.settings import Otlp
 
 __all__ = ["Senders"]
@@ -24,8 +18,6 @@ __all__ = ["Senders"]
 # How much a thread takes at a time: a few requests, so that the others have something as well.
 _TAKEN = 4 * 1024 * 1024
 _WAIT = 0.5
-# Of a function there are a few spans at a time, here there are many: a backend of OTLP takes them in larger pieces.
-_LIMITS = Limits(8192, 4 * 1024 * 1024)
 _PAUSE = 0.05
 _FOREVER = 3600.0
 
@@ -54,7 +46,7 @@ class Senders:
         for thread in self._threads:
             # A sender keeps to the deadline by itself.
             thread.join(max(0.0, deadline - time.monotonic()) + 2.0)
-        left = [item for thread in self._threads for item in thread.queue.items()]
+        left = [item for thread in self._threads for item in thread.sending.queue.items()]
         return left + self.backlog.take(self.backlog.limit, 0.0)
 
 
@@ -64,14 +56,7 @@ class _Thread(threading.Thread):
         self.deadline: float | None = None
         self._backlog = backlog
         self._counters = counters
-        # What goes by want of room goes nowhere: the backlog bounds what is taken.
-        self.queue = Queue(Room(backlog.limit * 2), partial(_dropped, counters, signal.counter(DROPPED)))
-        self._backoff = Backoff(time.monotonic, _random)
-        self._connections = Connections()
-        exporter = exporter_for(signal.name, target, connections=self._connections, say=counters.say)
-        if isinstance(exporter, Sender):
-            exporter.limits = _LIMITS
-        self._flusher = Flusher(self.queue, exporter, self._backoff, counters, signal)
+        self.sending = Sending(target, signal, counters)
 
     def run(self) -> None:
         while True:
@@ -81,30 +66,21 @@ class _Thread(threading.Thread):
             except Exception as error:  # a thread that ended would leave its share unsent
                 self._counters.failed(self.name, error)
                 time.sleep(_PAUSE)
-        self._connections.close()
+        self.sending.close()
 
     def _turn(self) -> bool:
         """Take some and send it; True when all is done, or time is up."""
-        ending = self._backlog.ended
-        if not len(self.queue):
+        ending, queue = self._backlog.ended, self.sending.queue
+        if not len(queue):
             for item in self._backlog.take(_TAKEN, _WAIT):
-                self.queue.put(item)
-        before = self.queue.size
+                queue.put(item)
+        before = queue.size
         if before:
-            last = self.deadline is not None
-            self._flusher.flush(self.deadline or time.monotonic() + _FOREVER, last=last)
-            self._backlog.settled(before - self.queue.size)
+            self.sending.flush(self.deadline or time.monotonic() + _FOREVER, last=self.deadline is not None)
+            self._backlog.settled(before - queue.size)
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return True
-        if len(self.queue):
+        if len(queue):
             time.sleep(_PAUSE)  # the backend is left alone for a while
             return False
         return ending and not before
-
-
-def _dropped(counters: Counters, kind: str, count: int, reason: str) -> None:
-    counters.add(kind, reason, count)
-
-
-def _random() -> float:
-    return int.from_bytes(os.urandom(2), "big") / 65536

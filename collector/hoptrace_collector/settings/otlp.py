@@ -17,9 +17,9 @@ __all__ = ["Otlp", "headers_of", "read_otlp"]
 class Otlp(NamedTuple):
     """Where one signal goes and how: to `url`, or into `stream`; neither means nowhere.
 
-    `stream` is `stdout`, the path of a file that ends with `.jsonl`, or that of a folder which ends with `/`. `json`:
-    OTLP's JSON instead of protobuf. `auth` is the AWS service that requests are signed for, `auto` where the address
-    says which, empty for none. `source` is the variable that the destination came from.
+    `stream` is `stdout`, the path of a file that ends with `.jsonl`, or that of a folder which ends with `/`, or
+    `kinesis:NAME`. `json`: OTLP's JSON instead of protobuf. `auth` is the AWS service that requests are signed for,
+    `auto` where the address says which, empty for none. `source` is the variable that the destination came from.
     """
 
     url: Url | None = None
@@ -62,7 +62,7 @@ def read_otlp(env: Mapping[str, str], get: Lookup, signal: str, aws: Aws, proxie
     if exporter == "none":
         return Otlp()
     endpoint = either("ENDPOINT")
-    stream = "stdout" if exporter == "console" else _stream(env.get(endpoint, "").strip())
+    stream = "stdout" if exporter == "console" else _stream(env.get(endpoint, "").strip(), endpoint, get)
     url = None if stream else get.url(endpoint)
     if url is not None and endpoint in _GENERAL:
         path, mark, query = url.target.partition("?")
@@ -96,8 +96,17 @@ def read_otlp(env: Mapping[str, str], get: Lookup, signal: str, aws: Aws, proxie
     )
 
 
-def _stream(text: str) -> str:
-    """Return the stream of an endpoint `stdout:` or `file:///path`, as OpenTelemetry's file exporter names them."""
+def _stream(text: str, name: str, get: Lookup) -> str:
+    """Return the stream of an endpoint `stdout:` or `file:///path`, as OpenTelemetry's file exporter names them, or
+    `kinesis:NAME`; `name` is the variable that it stands in.
+    """
+    if text.lower().startswith("kinesis:"):
+        stream = text.partition(":")[2].removeprefix("//")
+        if 0 < len(stream) <= 128 and stream.isascii() and all(c.isalnum() or c in "_.-" for c in stream):
+            return f"kinesis:{stream}"
+        get.complain(
+            f"{name}={text[:40]!r} is not the name of a Kinesis stream: kinesis: and letters, digits, _ . and -"
+        )
     if text.lower() in ("stdout", "stdout:", "stdout://"):
         return "stdout"
     scheme, _, path = text.partition("://")
