@@ -31,7 +31,7 @@ class SigV4:
             credentials = self._credentials.get(deadline)
         except CredentialsError as error:
             raise Unknown(str(error)) from None
-        seen = [pair for pair in headers if pair[0].startswith("x-am") or pair[0] == "content-type"]
+        seen = [pair for pair in headers if pair[0].startswith(("x-amz-", "x-aws-")) or pair[0] == "content-type"]
         return [pair for pair in headers if pair not in seen] + sign(
             credentials,
             service=self.service,
