@@ -29,7 +29,8 @@ from hoptrace_collector.settings import Otlp, read
 from hoptrace_local.otlp_stdout import decode, main
 
 from .otlp_messages import messages
-from .support import Backend
+from .support import Backend, Lambda, begin, ended, inner, tracer_bell, write
+from .support import Collector as Process
 from .test_pieces import signal_of
 
 
@@ -235,3 +236,30 @@ def test_endpoints_name_streams_and_what_names_none_is_complained_of() -> None:
     target, complaints = of(OTEL_TRACES_EXPORTER="zipkin", OTEL_EXPORTER_OTLP_ENDPOINT="http://x")
     assert target.configured
     assert complaints == ["OTEL_TRACES_EXPORTER='zipkin' is not one of otlp, console, none; the default is used"]
+
+
+def test_an_invocation_of_a_real_collector_ends_in_a_file_of_each_signal(tmp_path: Path) -> None:
+    run_dir, out = tmp_path / "run", tmp_path / "efs"
+    with (
+        Lambda() as host,
+        tracer_bell(run_dir) as ring,
+        Process(host, run_dir, HOPTRACE_EXPORTER_OTLP_ENDPOINT=f"file://{out}") as collector,
+    ):
+        host.wait_for_next()
+        host.invoke("r1")
+        write(run_dir, begin(1, "r1"), inner(11), ended(1, "r1"))
+        ring()
+        host.wait_for_next()
+        host.shut_down()
+        assert collector.end() == ""
+    (traces,) = out.glob("traces-*.jsonl")
+    (metrics,) = out.glob("metrics-*.jsonl")
+    spans = [
+        span["name"]
+        for line in traces.read_text().splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    assert sorted(spans) == ["SQS.SendMessage", "shipping"]
+    assert "faas.invocations" in metrics.read_text()
