@@ -1,10 +1,12 @@
 """Headers that refer to secrets, read from an emulator of Secrets Manager and SSM."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
 
 import boto3
+import botocore.exceptions
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -23,6 +25,10 @@ BODY = bytes(ExportTraceServiceRequest().SerializeToString())
 @pytest.fixture(scope="module")
 def aws() -> Iterator[str]:
     with moto.running() as address:
+        # It loads all of AWS's own parameters when it is first asked for one.
+        client(address, "ssm").put_parameter(Name="/first", Value="x", Type="String")
+        with contextlib.suppress(botocore.exceptions.ClientError):
+            client(address, "ssm").get_parameter(Name="/nowhere")
         yield address
 
 
@@ -38,7 +44,13 @@ class Rig:
     def __init__(self, backend: Backend, headers: str, **env: str) -> None:
         self.lines: list[str] = []
         settings, complaints = read(
-            {**KEYS, "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url, "OTEL_EXPORTER_OTLP_HEADERS": headers, **env}
+            {
+                **KEYS,
+                "OTEL_EXPORTER_OTLP_TIMEOUT": "20000",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
+                "OTEL_EXPORTER_OTLP_HEADERS": headers,
+                **env,
+            }
         )
         assert not complaints
         self.exporter = exporter_for("traces", settings.traces, say=self.say)
@@ -49,7 +61,7 @@ class Rig:
             self.causes.add(cause)
             self.lines.append(line)
 
-    def send(self, seconds: float = 5.0) -> str:
+    def send(self, seconds: float = 20.0) -> str:
         return self.exporter.send(BODY, time.monotonic() + seconds).kind
 
 
