@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 import hoptrace
@@ -273,16 +274,18 @@ def test_a_function_that_only_traces_loads_nothing_of_metrics_and_logs(tmp_path:
 DIRECT = """
 import hoptrace
 from opentelemetry import metrics
+from opentelemetry._logs import LogRecord, get_logger
 counter = metrics.get_meter("mine").create_counter("c")
 
 @hoptrace.trace
 def handler(event, _):
     counter.add(event)
+    get_logger("mine").emit(LogRecord(body=f"got {event}"))
     return event
 """
 
 
-def test_without_a_collector_they_are_counted_as_lost_and_one_line_says_so(tmp_path: Path) -> None:
+def test_without_a_collector_they_are_sent_by_the_function_itself(tmp_path: Path) -> None:
     package = Path(hoptrace.__file__).parent
     sources = {"app.py": DIRECT}
     for file in package.rglob("*.py"):
@@ -291,9 +294,16 @@ def test_without_a_collector_they_are_counted_as_lost_and_one_line_says_so(tmp_p
         variables = environment(backend)
         with shipping(tmp_path, sources, "opentelemetry-api", layer=False, environment=variables) as desk:
             assert [desk.invoke(n) for n in (1, 2)] == [1, 2]
-        told = [line for line in desk.lines if "1 record lost: metrics and logs of the OpenTelemetry API" in line]
-        assert {each.path for each in backend.requests} == {"/v1/traces"}
-    assert len(told) == 1
+        sent = [
+            ExportMetricsServiceRequest.FromString(each.body) for each in backend.requests if "metrics" in each.path
+        ]
+        logs = [ExportLogsServiceRequest.FromString(each.body) for each in backend.requests if "logs" in each.path]
+        assert "lost" not in "".join(desk.lines)
+    points = [m.sum.data_points[0].as_int for one in sent for m in one.resource_metrics[0].scope_metrics[0].metrics]
+    assert points == [1, 2]
+    bodies = [r.body.string_value for one in logs for r in one.resource_logs[0].scope_logs[0].log_records]
+    assert bodies == ["got 1", "got 2"]
+    assert sent[0].resource_metrics[0].resource.attributes == logs[0].resource_logs[0].resource.attributes
 
 
 HANDLED = """

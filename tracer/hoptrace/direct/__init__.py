@@ -2,8 +2,9 @@
 
     spool: what is recorded, in files that outlive this process
     batches: records read back, as many as fit one request
+    measured: metrics and logs made through OpenTelemetry's API, read back
     closing: invocations that never came back
-    as_json, as_protobuf: a batch as OTLP writes it
+    as_json, as_protobuf: a batch's spans as OTLP writes them; signals_json, signals_protobuf: its metrics and logs
     post: one request, within a deadline
     sender: when all of that happens, and for how long
 
@@ -48,10 +49,16 @@ class Direct:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self.spool: Spool | None = None
-        if self._target.host:
+        somewhere = self._target
+        if not somewhere.host:
+            others = (read(knobs.environ, signal)[0] for signal in ("metrics", "logs"))
+            somewhere = next((other for other in others if other.host), somewhere)
+        if somewhere.host:
             from .spool import Spool
 
-            self.spool = Spool(knobs.run_dir, self._target.queue_bytes, knobs.max_record_bytes, keep=in_lambda)
+            if not self._target.host:
+                self._complaints = []  # that nothing is sent, which is not so
+            self.spool = Spool(knobs.run_dir, somewhere.queue_bytes, knobs.max_record_bytes, keep=in_lambda)
 
     def over(self, deadline: int) -> None:
         """An invocation has come back: send what there is, within a share of the time until its deadline.

@@ -37,11 +37,12 @@ def request(batch: Batch) -> bytes:
 
 
 def rejected(body: bytes) -> tuple[int, str]:
-    """How many spans a backend did not take of a request that it answered with 200, and why."""
+    """How many spans, points or records a backend did not take of a request that it answered with 200, and why."""
     try:
         found = json.loads(body)["partialSuccess"]
-        return int(found.get("rejectedSpans", 0)), str(found.get("errorMessage", ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        count = next((value for name, value in found.items() if name.startswith("rejected")), 0)
+        return int(count), str(found.get("errorMessage", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return 0, ""
 
 
@@ -99,6 +100,8 @@ def _value(value: Any) -> dict[str, Any]:
         return {"doubleValue": value if math.isfinite(value) else _NAMES.get(value, "NaN")}
     if isinstance(value, list):
         return {"arrayValue": {"values": [_value(item) for item in value]}}
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": _attributes(value)}}
     return {"stringValue": text(value)}
 
 

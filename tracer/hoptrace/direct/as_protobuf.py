@@ -35,7 +35,7 @@ def request(batch: Batch) -> bytes:
 
 
 def rejected(body: bytes) -> tuple[int, str]:
-    """How many spans a backend did not take of a request that it answered with 200, and why.
+    """How many spans, points or records a backend did not take of a request that it answered with 200, and why.
 
     Reads the fields 1 and 2 of field 1 (`partial_success`); an answer that is no protobuf says nothing.
     """
@@ -90,6 +90,8 @@ def _value(value: Any) -> bytes:
         return _tag(4, 1) + struct.pack("<d", value)
     if isinstance(value, list):
         return _message(5, b"".join(_message(1, _value(item)) for item in value))
+    if isinstance(value, dict):
+        return _message(6, _attributes(1, value))
     return _message(1, text(value).encode())
 
 

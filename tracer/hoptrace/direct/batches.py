@@ -21,28 +21,58 @@ MOST_SPANS = 512
 
 _BYTES = 1 << 20
 
-_COLLECTORS = "metrics and logs of the OpenTelemetry API are sent by the layer's collector, and there is none"
+TRACES, LOGS, METRICS = "traces", "logs", "metrics"
+SIGNALS = (TRACES, LOGS, METRICS)
+"""In the order in which they are sent: a span that arrives twice is one span, a count that does is a wrong number."""
 
 
 class Batch:
-    """What one request carries.
+    """What is read together; one request for each signal carries it.
 
     Attributes:
         resource, scope: whose spans these are.
         spans: in the records' shape.
+        metrics, logs: whole records.
+        begun: whether some of it is sent, and no longer in here.
+        failures: how often the rest could not be sent.
         count: bytes of the source.
         dropped: how many records the tracer could not write, by reason.
     """
 
-    __slots__ = ("count", "dropped", "opened", "resource", "scope", "spans")
+    __slots__ = (
+        "begun",
+        "count",
+        "dropped",
+        "failures",
+        "logs",
+        "metrics",
+        "opened",
+        "resource",
+        "scope",
+        "spans",
+    )
 
     def __init__(self, resource: dict[str, Any], scope: tuple[str, str], opened: dict[str, dict[str, Any]]) -> None:
         self.resource = resource
         self.scope = scope
         self.opened = opened
         self.spans: list[dict[str, Any]] = []
+        self.metrics: list[dict[str, Any]] = []
+        self.logs: list[dict[str, Any]] = []
+        self.begun = False
+        self.failures = 0
         self.dropped: dict[str, int] = {}
         self.count = 0
+
+    def of(self, signal: str) -> list[dict[str, Any]]:
+        """What there is of a signal."""
+        return {TRACES: self.spans, LOGS: self.logs, METRICS: self.metrics}[signal]
+
+    def part(self, signal: str, items: list[dict[str, Any]]) -> Batch:
+        """Some of it, for a request of its own."""
+        found = Batch(self.resource, self.scope, {})
+        found.of(signal).extend(items)
+        return found
 
 
 class Reader:
@@ -57,17 +87,20 @@ class Reader:
         self._resource = resource
         self._scope = scope
         self._opened: dict[str, dict[str, Any]] = {}
+        self._begun: Batch | None = None
 
     def read(self, now: int) -> Batch | None:
         """The next batch; `None` at the end. `now` in nanoseconds since the epoch.
 
         A batch may be without spans: then its bytes are all that there is to commit.
         """
+        if self._begun is not None:
+            return self._begun
         text = self.source.read(_BYTES)
         batch = Batch(self._resource, self._scope, dict(self._opened))
         lines = text.splitlines(keepends=True)
         for line in lines:
-            if len(batch.spans) >= MOST_SPANS:
+            if len(batch.spans) + len(batch.logs) + len(batch.metrics) >= MOST_SPANS:
                 break
             batch.count += len(line)
             _take(batch, line)
@@ -77,8 +110,13 @@ class Reader:
             batch.opened = {}
         return batch if batch.count or batch.spans else None
 
+    def keep(self, batch: Batch) -> None:
+        """Some of the batch is sent, and the rest could not be: go on with just this one."""
+        self._begun = batch
+
     def commit(self, batch: Batch) -> None:
         """The batch is done with, sent or refused for good."""
+        self._begun = None
         self._resource, self._scope, self._opened = batch.resource, batch.scope, batch.opened
         self.source.sent(batch.count)
 
@@ -87,33 +125,39 @@ def _take(batch: Batch, line: bytes) -> None:
     """Add a record to a batch; what is no record of ours is passed over, as the collector does."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     if not isinstance(record, dict):
         return
     kind = record.get("type")
-    span = record.get("span")
     if kind in ("begin", "init_error") and isinstance(record.get("resource"), dict):
         batch.resource = record["resource"]
     if kind == "dropped":
         count, reason = record.get("count"), record.get("reason")
         if isinstance(count, int) and isinstance(reason, str):
             batch.dropped[reason] = batch.dropped.get(reason, 0) + count
-    elif kind in ("metrics", "log"):
-        batch.dropped[_COLLECTORS] = batch.dropped.get(_COLLECTORS, 0) + 1
+    elif kind == "metrics":
+        batch.metrics.append(record)
+    elif kind == "log":
+        batch.logs.append(record)
     elif kind == "init_error":
         batch.spans.append(failed_init(record))
-    elif isinstance(span, dict):
-        identifier = str(span.get("span_id"))
-        flags = span.get("flags", 1)
-        if isinstance(flags, int) and not flags & 1:
-            return  # not sampled: written for the collector's metrics
-        if kind == "begin":
-            batch.opened[identifier] = record
-        elif kind in ("span", "end"):
-            batch.opened.pop(identifier, None)
-            batch.spans.append(span)
-            _note_origin(batch, record)
+    elif isinstance(record.get("span"), dict):
+        _take_span(batch, record)
+
+
+def _take_span(batch: Batch, record: dict[str, Any]) -> None:
+    kind, span = record.get("type"), record["span"]
+    flags = span.get("flags", 1)
+    if isinstance(flags, int) and not flags & 1:
+        return  # not sampled: written for the collector's metrics
+    identifier = str(span.get("span_id"))
+    if kind == "begin":
+        batch.opened[identifier] = record
+    elif kind in ("span", "end"):
+        batch.opened.pop(identifier, None)
+        batch.spans.append(span)
+        _note_origin(batch, record)
 
 
 def _note_origin(batch: Batch, record: dict[str, Any]) -> None:

@@ -16,9 +16,12 @@ from contextlib import suppress
 
 from ..version import __version__
 from . import as_json, as_protobuf
+from .batches import LOGS, TRACES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .batches import Batch
     from .settings import Target
 
@@ -35,7 +38,7 @@ class Result:
     Attributes:
         kind: `SENT`, `RETRY` (nothing was taken, later it may be), `TOO_LARGE` or `REFUSED` (for good).
         reason: for people.
-        rejected: spans of a sent request that the backend did not take.
+        rejected: spans (points, records) of a sent request that the backend did not take.
         wait: seconds that it asks for.
     """
 
@@ -49,11 +52,12 @@ class Result:
 
 
 class Post:
-    """Posts batches to one target; another thread may `abort` a request that takes too long."""
+    """Posts one signal of batches to its target; another thread may `abort` a request that takes too long."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, target: Target, signal: str = TRACES) -> None:
+        self.target = self._target = target
         self._writer = as_protobuf if target.protobuf else as_json
+        self._request = _request(signal, protobuf=target.protobuf)
         self._connection: http.client.HTTPConnection | None = None
         self._tls: object = None
 
@@ -61,7 +65,7 @@ class Post:
         """Post a batch; each step of it must be over by `until` (of `time.monotonic`). Does not raise."""
         headers = {"user-agent": f"hoptrace/{__version__}", **self._target.headers}
         headers["content-type"] = self._writer.CONTENT_TYPE
-        body = self._writer.request(batch)
+        body = self._request(batch)
         if self._target.gzip:
             packer = zlib.compressobj(6, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
@@ -109,6 +113,16 @@ class Post:
         if status in _RETRYABLE:
             return Result(RETRY, f"HTTP {status}", wait=seconds_to_wait(retry_after, time.time()))
         return Result(REFUSED, f"HTTP {status}")
+
+
+def _request(signal: str, *, protobuf: bool) -> Callable[[Batch], bytes]:
+    if signal == TRACES:
+        return as_protobuf.request if protobuf else as_json.request
+    from . import signals_json, signals_protobuf  # only for who measures or logs through OpenTelemetry's API
+
+    if signal == LOGS:
+        return signals_protobuf.logs_request if protobuf else signals_json.logs_request
+    return signals_protobuf.metrics_request if protobuf else signals_json.metrics_request
 
 
 def seconds_to_wait(retry_after: str, now: float) -> float:

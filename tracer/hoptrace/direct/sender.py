@@ -13,7 +13,7 @@ import time
 
 from ..encode import SCOPE
 from ..guard import guard, say
-from .batches import Batch, Reader
+from .batches import LOGS, METRICS, SIGNALS, TRACES, Batch, Reader
 from .post import REFUSED, RETRY, SENT, TOO_LARGE, Post, Result
 
 TYPE_CHECKING = False
@@ -32,6 +32,8 @@ LEAST = 0.05
 
 _LONGEST_PAUSE = 60.0
 _TRIES = 3
+_MOST_FAILURES = 8
+"""Of metrics or logs whose spans have been sent or go elsewhere: two minutes, by the pauses between them."""
 
 
 def budget(target: Target, deadline: int, now: float) -> float:
@@ -55,9 +57,12 @@ class Sender:
     def __init__(self, spool: Spool, target: Target, knobs: Settings, *, adopts: bool) -> None:
         self._spool = spool
         self._target = target
+        self._knobs = knobs
         self._resource = knobs.resource
         self._adopts = adopts
-        self._post = Post(target)
+        self._dead: set[str] = set()
+        self._posts = {TRACES: Post(target)}
+        self._post = self._posts[TRACES]
         self._readers: dict[Source, Reader] = {}
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
@@ -110,7 +115,8 @@ class Sender:
         self._pid = os.getpid()
         self._thread = None
         self._readers = {}
-        self._post = Post(self._target)
+        self._posts = {TRACES: Post(self._target)}
+        self._post = self._posts[TRACES]
 
     # -- in the thread ---------------------------------------------------------------------------------------------
 
@@ -132,6 +138,8 @@ class Sender:
                 reader = self._readers[source] = Reader(source, self._resource, SCOPE)
             while (batch := reader.read(time.time_ns())) is not None:
                 if not self._deliver(batch, until):
+                    if batch.begun:
+                        reader.keep(batch)
                     return False
                 reader.commit(batch)
                 for reason, count in batch.dropped.items():
@@ -142,28 +150,72 @@ class Sender:
         return True
 
     def _deliver(self, batch: Batch, until: float) -> bool:
-        """Whether the batch is done with: sent, or refused for good."""
-        if not batch.spans:
-            return True
-        result = self._tried(batch, until)
-        if result.kind == RETRY:
-            if threading.current_thread() is not self._given_up:
-                self._failed(result)
-            return False
-        self._failures, self._not_before = 0, 0.0
-        if result.kind == TOO_LARGE and len(batch.spans) > 1:
-            return all(self._deliver(half, until) for half in _halves(batch))
-        if result.kind == SENT:
-            self._count(f"rejected by the backend ({result.reason[:200]})", result.rejected, "span")
-        else:
-            kind = REFUSED if result.kind == REFUSED else TOO_LARGE
-            self._count(f"{kind}, {self._target.address} answered {result.reason}", len(batch.spans), "span")
+        """Whether the batch is done with, every signal of it: sent, refused for good, or given up."""
+        for signal in SIGNALS:
+            if batch.of(signal) and not self._sent(batch, signal, until):
+                batch.failures += 1
+                most = 1 if signal in self._dead else _MOST_FAILURES
+                if batch.failures < most or not self._is_alone(batch, signal):
+                    return False
+                # It must not hold up the spans for ever.
+                self._dead.add(signal)
+                self._failures, self._not_before = 0, 0.0
+                self._count("their endpoint does not answer", _amount(batch, signal), _NAMES[signal])
+                batch.of(signal).clear()
         return True
 
-    def _tried(self, batch: Batch, until: float) -> Result:
+    def _is_alone(self, batch: Batch, signal: str) -> bool:
+        """Whether a signal that cannot be sent has a fault of its own: the spans go elsewhere, or have been sent."""
+        return signal != TRACES and (batch.begun or self._post.target.address != self._target.address)
+
+    def _sent(self, batch: Batch, signal: str, until: float) -> bool:
+        """Whether a signal is done with; what is sent of it is out of the batch."""
+        post = self._post = self._post_for(signal)
+        items = batch.of(signal)
+        size = len(items)
+        while items:
+            part = batch.part(signal, items[:size])
+            result = self._tried(post, part, until) if post.target.host else Result(REFUSED)
+            if result.kind == RETRY:
+                if threading.current_thread() is not self._given_up:
+                    self._failed(result, _NAMES[signal])
+                return False
+            self._failures, self._not_before = 0, 0.0
+            self._dead.discard(signal)
+            if result.kind == TOO_LARGE and len(part.of(signal)) > 1:
+                size = len(part.of(signal)) // 2
+                continue
+            self._account(post, part, signal, result)
+            del items[:size]
+            batch.begun = True
+        return True
+
+    def _account(self, post: Post, part: Batch, signal: str, result: Result) -> None:
+        """Count what was not delivered and never will be."""
+        count, name = _amount(part, signal), _NAMES[signal]
+        if result.kind == SENT:
+            self._count(f"rejected by the backend ({result.reason[:200]})", result.rejected, name)
+        elif not post.target.host:
+            self._count("there is no endpoint for them", 0 if post.target.off else count, name)
+        else:
+            kind = REFUSED if result.kind == REFUSED else TOO_LARGE
+            self._count(f"{kind}, {post.target.address} answered {result.reason}", count, name)
+
+    def _post_for(self, signal: str) -> Post:
+        if signal not in self._posts:
+            from .settings import read
+
+            target, lines = read(self._knobs.environ, signal)
+            for line in lines:
+                if f"_{signal.upper()}_" in line:  # what concerns all signals is said for the traces
+                    self._say_once(line, line)
+            self._posts[signal] = Post(target, signal)
+        return self._posts[signal]
+
+    def _tried(self, post: Post, batch: Batch, until: float) -> Result:
         """Post, and again after a pause where the budget has room for it."""
         for number in range(_TRIES):
-            result = self._post.send(batch, until)
+            result = post.send(batch, until)
             if result.kind != RETRY:
                 break
             pause = result.wait or 0.1 * 2**number * (0.5 + os.urandom(1)[0] / 255)
@@ -172,14 +224,14 @@ class Sender:
             time.sleep(pause)
         return result
 
-    def _failed(self, result: Result) -> None:
+    def _failed(self, result: Result, name: str = "span") -> None:
         """Leave the backend alone for a while, longer each time; the records wait."""
         self._failures += 1
         pause = result.wait or min(2.0 ** (self._failures - 1), _LONGEST_PAUSE)
         self._not_before = time.time() + pause
         self._say_once(
             result.reason,
-            f"spans cannot be sent to {self._target.address} ({result.reason}); they are kept, up to "
+            f"{name}s cannot be sent to {self._post.target.address} ({result.reason}); they are kept, up to "
             f"{self._target.queue_bytes} bytes, and sent with later ones",
         )
 
@@ -194,11 +246,12 @@ class Sender:
             say(line)
 
 
-def _halves(batch: Batch) -> list[Batch]:
-    middle = len(batch.spans) // 2
-    found = []
-    for spans in (batch.spans[:middle], batch.spans[middle:]):
-        half = Batch(batch.resource, batch.scope, {})
-        half.spans = spans
-        found.append(half)
-    return found
+_NAMES = {TRACES: "span", LOGS: "log record", METRICS: "data point"}
+
+
+def _amount(batch: Batch, signal: str) -> int:
+    if signal != METRICS:
+        return len(batch.of(signal))
+    from .measured import amount
+
+    return sum(map(amount, batch.metrics))

@@ -20,9 +20,10 @@ _NOWHERE = (
 
 
 class Target:
-    """The endpoint for traces; `host` is empty when there is none.
+    """The endpoint for one signal; `host` is empty when there is none.
 
     Attributes:
+        off: whether there is none by the user's own choice (`OTEL_TRACES_EXPORTER=none`).
         path: with its query, as it goes into the request line.
         timeout: seconds for one export (`OTEL_EXPORTER_OTLP_TIMEOUT`).
         flush_timeout: seconds that one invocation may be held up at most (`HOPTRACE_FLUSH_TIMEOUT`).
@@ -39,6 +40,7 @@ class Target:
         "gzip",
         "headers",
         "host",
+        "off",
         "path",
         "port",
         "protobuf",
@@ -49,6 +51,7 @@ class Target:
 
     def __init__(self) -> None:
         self.host = ""
+        self.off = False
         self.port = 0
         self.path = "/"
         self.secure = False
@@ -69,26 +72,32 @@ class Target:
         return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
 
 
-def read(environ: Mapping[str, str]) -> tuple[Target, list[str]]:
-    """The target, and one line for each value that could not be used, or for the endpoint that is missing."""
-    return _Reader(environ).read()
+def read(environ: Mapping[str, str], signal: str = "traces") -> tuple[Target, list[str]]:
+    """The target, and one line for each value that could not be used, or for the endpoint that is missing.
+
+    Args:
+        signal: `traces`, `metrics` or `logs`.
+    """
+    return _Reader(environ, signal).read()
 
 
 class _Reader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], signal: str) -> None:
         self._environ = environ
+        self._signal = signal
         self.lines: list[str] = []
 
     def read(self) -> tuple[Target, list[str]]:
         target = Target()
-        if self._text("OTEL_TRACES_EXPORTER").lower() == "none":
+        if self._text(f"OTEL_{self._signal.upper()}_EXPORTER").lower() == "none":
+            target.off = True
             return target, []
         endpoint = self._either("ENDPOINT")
         text = self._text(endpoint)
         if not text:
             return target, [_NOWHERE]
         try:
-            self._locate(target, text, signals_own=endpoint == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+            self._locate(target, text, signals_own=endpoint == f"OTEL_EXPORTER_OTLP_{self._signal.upper()}_ENDPOINT")
         except ValueError as error:
             return target, [f"{endpoint} is not an address that can be used ({error}), so nothing is sent"]
         target.headers = self._headers(self._either("HEADERS"))
@@ -107,13 +116,13 @@ class _Reader:
 
     def _either(self, name: str) -> str:
         """The variable that counts: ours, for those whose own exporter sends elsewhere; the signal's; the general."""
-        for variable in (f"HOPTRACE_EXPORTER_OTLP_{name}", f"OTEL_EXPORTER_OTLP_TRACES_{name}"):
+        for variable in (f"HOPTRACE_EXPORTER_OTLP_{name}", f"OTEL_EXPORTER_OTLP_{self._signal.upper()}_{name}"):
             if self._text(variable):
                 return variable
         return f"OTEL_EXPORTER_OTLP_{name}"
 
     def _locate(self, target: Target, text: str, *, signals_own: bool) -> None:
-        """Take an address apart; a general one gets `v1/traces` appended, a signal's own is taken as it is.
+        """Take an address apart; a general one gets `v1/traces` or its like appended, a signal's own is taken as it is.
 
         Raises ValueError, whose text quotes nothing of it.
         """
@@ -131,7 +140,7 @@ class _Reader:
         target.host, target.port = _host_and_port(authority, _PORTS[scheme])
         path, mark, query = path.partition("?")
         if not signals_own:
-            path = path.rstrip("/") + "/v1/traces"
+            path = path.rstrip("/") + f"/v1/{self._signal}"
         target.path = (path if path.startswith("/") else "/" + path) + mark + query
         target.secure = scheme == "https"
 
