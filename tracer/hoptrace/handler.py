@@ -349,6 +349,10 @@ class Invocations:
                 if status >= 500:
                     invocation.span.set_attribute("error.type", str(status))
                     invocation.span.set_status(ERROR)
+        if invocation.arrival.name == "durable":
+            from .durable import outcome
+
+            outcome(invocation.span, result)
         if invocation.arrival.partial_failures and result.get("batchItemFailures") not in (None, []):
             from .failures import mark  # most batches have none
 

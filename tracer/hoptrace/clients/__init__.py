@@ -34,6 +34,7 @@ WATCHED: tuple[tuple[str, str], ...] = (
     ("opentelemetry.metrics", "hoptrace.otel"),
     ("opentelemetry._logs", "hoptrace.otel"),
     ("opentelemetry.instrumentation.aws_lambda", "hoptrace.otel"),
+    ("aws_durable_execution_sdk_python.state", "hoptrace.clients.durable"),
     ("aws_lambda_powertools.utilities.batch", "hoptrace.clients.powertools"),
     ("opentelemetry.exporter.otlp.proto.http", "hoptrace.clients.otlp_exporter"),
     ("opentelemetry.exporter.otlp.json.http", "hoptrace.clients.otlp_exporter"),

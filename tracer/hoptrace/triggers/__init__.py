@@ -141,6 +141,10 @@ def _is_iot(event: Shape) -> bool:
     return event.text("_hoptrace", "via") == "iot"
 
 
+def _is_durable(event: Shape) -> bool:
+    return event.text("DurableExecutionArn") != "" and event.is_object("InitialExecutionState")
+
+
 def _is_scheduler(event: Shape) -> bool:
     if event.text("source") == "aws.scheduler":
         return True
@@ -181,6 +185,7 @@ TRIGGERS: "tuple[tuple[str, Callable[[Shape], bool], str], ...]" = (
     ("pipes", _is_pipes, "pipes"),
     ("iot", _is_iot, "iot"),
     ("scheduler", _is_scheduler, "scheduler"),
+    ("durable", _is_durable, "durable"),
 )
 
 

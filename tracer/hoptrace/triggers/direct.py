@@ -28,5 +28,9 @@ def add_caller(arrival: Arrival, event: Shape, context: object) -> None:
         return
     if not arrival.records:
         arrival.records.append(Record())
+    if arrival.name == "durable":
+        # One invocation of many, and nothing says that the others are told of this caller as well.
+        arrival.records[0].links.append((caller, {}))
+        return
     arrival.records[0].context = caller
     arrival.records[0].carrier = carrier
