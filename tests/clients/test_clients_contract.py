@@ -40,7 +40,7 @@ def its_module(request):
 
 
 # What these patch makes no call, or one that has its span already; they are tested elsewhere.
-NO_CALLS = ("hoptrace.clients.otlp_exporter", "hoptrace.clients.powertools", "hoptrace.clients.pools")
+NO_CALLS = tuple(f"hoptrace.clients.{name}" for name in ("durable", "otlp_exporter", "powertools", "pools"))
 SESSIONS = {"aiobotocore.httpsession", "aiobotocore.httpxsession"}
 
 

@@ -1,4 +1,4 @@
-"""AWS's own local runner of durable executions, and its SDK, both as published; the function runs in the local Lambda."""
+"""AWS's own local runner of durable executions, and its SDK, both as published; the function is in the local Lambda."""
 
 from __future__ import annotations
 
