@@ -188,6 +188,8 @@ OWN: Rows = tuple(
         ("dropped", ("reason",), _LOST),
         ("unsampled", (), "spans that head sampling leaves out, read for the metrics"),
         ("sampled_out", (), "spans that late sampling left out"),
+        ("traces_early", (), "in a gateway: traces that were decided before their time, for want of room"),
+        ("traces_whole", (), "in a gateway: spans that were kept unasked, since laying them apart would take too much"),
         ("metrics_received", (), "data points of the function's, by whatever way they came"),
         ("metrics_sent", (), ""),
         ("metrics_failed", ("reason",), ""),

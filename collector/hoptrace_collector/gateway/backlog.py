@@ -24,17 +24,26 @@ class Backlog:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
+        self.held = 0
+        """Bytes of the same signal that somebody holds back, and that will come."""
         self._waiting = 0
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
         self._ended = False
 
-    def put(self, batch: Batch) -> bool:
-        """Keep a batch, whole; False when it does not fit, or nothing is sent any more."""
-        items = [Item(None, part.data, None, part.amount) for part in batch.parts]
+    def fits(self, batch: Batch) -> bool:
+        """Tell whether there is room for a batch."""
+        return not self._ended and self.used + self.held + sum(item.size for item in _items(batch)) <= self.limit
+
+    def put(self, batch: Batch, *, forced: bool = False) -> bool:
+        """Keep a batch, whole; False when it does not fit, or nothing is sent any more.
+
+        `forced`: it was held back, and had its room there.
+        """
+        items = _items(batch)
         size = sum(item.size for item in items)
         with self._changed:
-            if self._ended or self.used + size > self.limit:
+            if self._ended or not (forced or self.used + self.held + size <= self.limit):
                 return False
             first, few = not self._items, self._waiting < _ENOUGH
             self.used += size
@@ -77,3 +86,7 @@ class Backlog:
     def ended(self) -> bool:
         """Whether nothing comes after what is in here."""
         return self._ended
+
+
+def _items(batch: Batch) -> list[Item]:
+    return [Item(None, part.data, None, part.amount) for part in batch.parts]

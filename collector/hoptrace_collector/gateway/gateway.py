@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -26,6 +27,9 @@ from hoptrace_collector.pipeline.flush import SIGNALS
 from hoptrace_collector.pipeline.queue import Item
 from hoptrace_collector.receive.otlp import Batch
 from hoptrace_collector.settings import Settings
+
+if TYPE_CHECKING:
+    from hoptrace_collector.gateway.traces import Traces
 
 __all__ = ["Gateway"]
 
@@ -56,6 +60,7 @@ class Gateway:
             signal.name: Senders(target, signal, gateway.queue_bytes, gateway.senders, counters)
             for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True)
         }
+        self._traces = _traces(settings, gateway, counters)
         self._spool = Spool(gateway.spool, counters)
         self._peaks = Peaks(int(gateway.window * 1e9), int(gateway.lateness * 1e9))
         self._told: list[Interval] | None = None
@@ -125,12 +130,27 @@ class Gateway:
         senders = self._senders[batch.signal]
         if not senders.configured:
             return "nowhere"
-        return "taken" if senders.backlog.put(batch) else "full"
+        if self._traces is None or batch.signal != "traces":
+            return "taken" if senders.backlog.put(batch) else "full"
+        if not senders.backlog.fits(batch):
+            return "full"
+        self._forward(self._traces.take(batch.parts, time.monotonic()))
+        return "taken"
+
+    def _forward(self, parts: list[Part]) -> None:
+        """Have traces sent that have been decided about."""
+        backlog = self._senders["traces"].backlog
+        if self._traces is not None:
+            backlog.held = self._traces.size
+        if parts:
+            backlog.put(Batch("traces", parts), forced=True)
 
     async def tick(self, *, last: bool = False) -> None:
         """Close the windows that are due, and export metrics when they are."""
         if not last:
             self._take_back()
+        if self._traces is not None:
+            self._forward(self._traces.due(time.monotonic(), last=last))
         peaks = await self._close(last=last)
         if peaks:
             self._export(points(peaks, self._gateway.limits))
@@ -232,7 +252,12 @@ class Gateway:
 
     def _take_back(self) -> None:
         """Take in what an earlier process could not send; what has no room yet waits where it is."""
-        if given := self._spool.give_back(lambda batch: self.put(batch) == "taken"):
+
+        def put(batch: Batch) -> bool:
+            senders = self._senders[batch.signal]
+            return senders.configured and senders.backlog.put(batch)
+
+        if given := self._spool.give_back(put):
             self._counters.say("spool back", f"{given} requests' data of an earlier process are sent now")
 
     def _left(self, left: list[list[Item]]) -> int:
@@ -248,6 +273,14 @@ class Gateway:
                 "A longer HOPTRACE_GATEWAY_DRAIN_TIMEOUT may help, and HOPTRACE_GATEWAY_SPOOL keeps it",
             )
         return count
+
+
+def _traces(settings: Settings, gateway: GatewaySettings, counters: Counters) -> "Traces | None":
+    if settings.sampling is None:
+        return None
+    from hoptrace_collector.gateway.traces import Traces
+
+    return Traces(settings.sampling, gateway.trace_wait, gateway.queue_bytes // 2, counters)
 
 
 def _known() -> tuple[tuple[str, str], ...]:

@@ -49,6 +49,7 @@ class GatewaySettings(NamedTuple):
     queue_bytes: int = _QUEUE_BYTES
     senders: int = 4
     drain: float = 20.0
+    trace_wait: float = 30.0
     window: float = 60.0
     lateness: float = 120.0
     limits: tuple[tuple[tuple[str, str], int], ...] = ()
@@ -89,6 +90,7 @@ def read_gateway(arguments: Sequence[str], env: Mapping[str, str] | None = None)
         queue_bytes=whole("queue_bytes", _QUEUE_BYTES, 64 * 1024, 2**40),
         senders=whole("senders", 4, 1, 64),
         drain=whole("drain", 20_000, 0, 3_600_000) / 1000,
+        trace_wait=whole("trace_wait", 30_000, 0, 3_600_000) / 1000,
         window=whole("window", 60_000, 1_000, 3_600_000) / 1000,
         lateness=whole("lateness", 120_000, 0, 7_200_000) / 1000,
         limits=_limits(*text("limit", "")),
@@ -108,6 +110,7 @@ _VARIABLES = {
     "queue_bytes": "HOPTRACE_QUEUE_BYTES",
     "senders": "HOPTRACE_GATEWAY_SENDERS",
     "drain": "HOPTRACE_GATEWAY_DRAIN_TIMEOUT",
+    "trace_wait": "HOPTRACE_GATEWAY_TRACE_WAIT",
     "window": "HOPTRACE_CONCURRENCY_WINDOW",
     "lateness": "HOPTRACE_CONCURRENCY_LATENESS",
     "limit": "HOPTRACE_CONCURRENCY_LIMIT",

@@ -10,10 +10,11 @@ The tracer has the same rules for sampling at the head; the two share no code, s
 
 from math import frexp
 
-__all__ = ["NEVER", "chance_of", "threshold_of", "threshold_passed", "with_threshold"]
+__all__ = ["ERASED", "NEVER", "chance_of", "decide", "threshold_of", "threshold_passed", "with_threshold"]
 
 DIGITS = 14
 NEVER = 1 << 56
+ERASED = -1
 
 _PRECISION = 4
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -44,6 +45,18 @@ def threshold_passed(trace_state: str) -> int | None:
     """Return the threshold that `th` tells; None when there is none."""
     th = _sub_key(trace_state, "th")
     return int(th.ljust(DIGITS, "0"), 16) if 0 < len(th) <= DIGITS and _HEX.issuperset(th) else None
+
+
+def decide(chance: int, threshold: int, trace_state: str) -> int | None:
+    """Return the threshold that a span of this chance has passed now, `ERASED` where nobody can know it, None if it
+    has not.
+    """
+    passed = threshold_passed(trace_state)
+    if chance < threshold:
+        return None
+    if passed is not None and chance < passed:
+        return ERASED  # kept before against its own threshold ("General requirements")
+    return max(passed or 0, threshold)
 
 
 def with_threshold(trace_state: str, threshold: int | None) -> str:

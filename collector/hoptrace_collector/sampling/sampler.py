@@ -19,14 +19,20 @@ from hoptrace_collector.pipeline.queue import Item
 from hoptrace_collector.receive.records import HELD, RULE, SHARE, Mark
 from hoptrace_collector.sampling.foreign import Piece, chosen, taken_apart
 from hoptrace_collector.sampling.held import Group, Held, all_held, any_failed
-from hoptrace_collector.sampling.probability import chance_of, threshold_of, threshold_passed, with_threshold
+from hoptrace_collector.sampling.probability import (
+    ERASED,
+    chance_of,
+    decide,
+    threshold_of,
+    threshold_passed,
+    with_threshold,
+)
 from hoptrace_collector.sampling.rules import Facts, keeps
 from hoptrace_collector.settings.sampling import Sampling
 
 __all__ = ["Sampler"]
 
 _MOST_DECIDED = 256
-_ERASED = -1
 
 
 class _Decision(NamedTuple):
@@ -236,7 +242,7 @@ class Sampler:
         if threshold is None:
             self._counters.add(SAMPLED_OUT)
             return
-        state = with_threshold(held.trace_state, threshold if threshold != _ERASED else None)
+        state = with_threshold(held.trace_state, threshold if threshold != ERASED else None)
         self._put(Item(held.origin, held.whole(state), _decided_mark(held.mark, SHARE)))
 
     def _release_foreign(self, decision: _Decision, piece: Piece) -> None:
@@ -249,14 +255,9 @@ class Sampler:
             self._put(Item(None, data, amount=amount))
 
     def _chosen(self, decision: _Decision, trace_id: bytes, trace_state: str) -> int | None:
-        """Return the threshold that a span has passed now, `_ERASED` where nobody can know it, None if it has not."""
+        """Return the threshold that a span has passed now, `ERASED` where nobody can know it, None if it has not."""
         chance = decision.chance if trace_id == decision.trace_id else chance_of(trace_id, trace_state)
-        passed = threshold_passed(trace_state)
-        if chance < self._threshold:
-            return None
-        if passed is not None and chance < passed:
-            return _ERASED  # kept before against its own threshold ("General requirements")
-        return max(passed or 0, self._threshold)
+        return decide(chance, self._threshold, trace_state)
 
     def _again(self, finished: Finished, mark: Mark | None, decided: str) -> None:
         """Put on what an earlier generation has decided and could not send."""
