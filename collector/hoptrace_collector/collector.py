@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hoptrace_collector.complete import Completer, Finished
 from hoptrace_collector.concurrency import peak_concurrency
 from hoptrace_collector.counters import DROPPED, RECEIVED, UNSAMPLED, Counters
+from hoptrace_collector.denials import Denials
 from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.export.encode import encode_metrics, encode_span
 from hoptrace_collector.generations import leave, take_over
@@ -21,6 +22,7 @@ from hoptrace_collector.identity import known_of
 from hoptrace_collector.metrics import Metrics
 from hoptrace_collector.model import (
     Begin,
+    Denied,
     Dropped,
     End,
     Followed,
@@ -144,6 +146,7 @@ class Collector:
         take_over(cursor, self._completer, self._queues, self._sampler)
         self._logs = self._make_logs()
         self._measures: Measures | None = None
+        self._denials = Denials()
 
     # The moments of an environment's life, as `extension.lifecycle` announces them.
 
@@ -298,9 +301,8 @@ class Collector:
             record = decode(line.record)
             if record is None:
                 self._counters.add("records_skipped", "unknown")
-            elif isinstance(record, Dropped):
-                if not line.seen:
-                    self._counters.add(DROPPED, f"tracer_{record.reason}", record.records)
+            elif isinstance(record, Denied | Dropped):
+                self._counted(record, seen=line.seen)
             elif isinstance(record, Handed):
                 self._handed(record, line)
             elif isinstance(record, Measured | LogRecord):
@@ -312,6 +314,15 @@ class Collector:
                 return
         if self._sampler is not None:
             self._sampler.settle()
+
+    def _counted(self, record: Denied | Dropped, *, seen: bool) -> None:
+        """Count it once; what was denied is also kept for the alert about its invocation, which may not be over."""
+        if isinstance(record, Denied):
+            self._denials.take(record)
+            if not seen:
+                self._metrics.denied(record)
+        elif not seen:
+            self._counters.add(DROPPED, f"tracer_{record.reason}", record.records)
 
     def _completed(self, record: Begin | Followed | SpanEnded | End | InitError, line: Line) -> None:
         finished = self._complete(record, seen=line.seen)
@@ -438,7 +449,7 @@ class Collector:
             if each.invocation is not None:
                 self._metrics.ended(each.invocation)
                 if self._alerts is not None:
-                    self._alerts.observe(each.invocation)
+                    self._alerts.observe(self._denials.of(each.invocation))
 
     # Sending.
 

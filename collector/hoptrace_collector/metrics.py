@@ -10,7 +10,7 @@ from math import ceil
 
 from hoptrace_collector.aggregate import Aggregate, Attributes, Few
 from hoptrace_collector.metrics_table import own_row
-from hoptrace_collector.model import Histogram, Invocation, Number, Report, RuntimeDone, Span
+from hoptrace_collector.model import Denied, Histogram, Invocation, Number, Report, RuntimeDone, Span
 from hoptrace_collector.price import Price
 
 __all__ = ["Metrics"]
@@ -66,7 +66,7 @@ class Metrics:
         self._initialized = False
         self._unbilled = 0.0
         self._ended: dict[str, _Ended] = {}
-        self._error_types, self._methods = Few(), Few()
+        self._error_types, self._methods, self._operations = Few(), Few(), Few()
 
     # What the tracer recorded, and what was made of it.
 
@@ -111,6 +111,14 @@ class Metrics:
             method = span.attributes.get("rpc.method", "")
             called = (("rpc.method", self._methods(method if isinstance(method, str) else "")),)
             self._all.add("hoptrace.aws.throttles", called, throttles)
+
+    def denied(self, record: Denied) -> None:
+        """Count a call that the function's policy does not allow."""
+        told = (
+            ("hoptrace.policy.mode", record.mode),
+            ("hoptrace.policy.operation", self._operations(record.operation)),
+        )
+        self._all.add("hoptrace.policy.denied", told, 1)
 
     def held(self, seconds: float) -> None:
         """Record how long the environment was still held after an invocation had returned."""

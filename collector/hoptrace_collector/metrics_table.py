@@ -140,6 +140,12 @@ ROWS: Rows = (
         "of more than 50 methods the rest is `_OTHER`",
     ),
     Row(
+        "hoptrace.policy.denied", "sum", "{call}", "Calls that the function's policy does not allow.",
+        ("hoptrace.policy.mode", "hoptrace.policy.operation"),
+        "calls that `HOPTRACE_POLICY` has noted (`observe`) or stopped (`block`), by AWS action or host; of more than "
+        "50 operations the rest is `_OTHER`",
+    ),
+    Row(
         "hoptrace.batch.item_failures", "sum", "{record}", "Records that an answer named in batchItemFailures.",
         TRIGGER, "`hoptrace.batch.item_failures` of the invocation",
     ),

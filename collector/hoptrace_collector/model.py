@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "Begin",
+    "Denied",
     "Dropped",
     "End",
     "Event",
@@ -314,11 +315,19 @@ class Line(NamedTuple):
 # What leaves.
 
 
+class Denied(NamedTuple):
+    """A call that the function's policy does not allow; `mode` is `observe` or `block`."""
+
+    request_id: str
+    mode: str
+    operation: str
+
+
 class Invocation(NamedTuple):
     """One invocation that is over.
 
     `outcome` is `ok`, `error` (the handler failed), `timeout`, `crash`, `init_error`, or `unknown` when it is over
-    but nobody can say how. `cpu` is in nanoseconds, 0 when unknown.
+    but nobody can say how. `cpu` is in nanoseconds, 0 when unknown. `denied` is what its policy did not allow.
     """
 
     request_id: str
@@ -329,6 +338,7 @@ class Invocation(NamedTuple):
     origin: Origin
     deadline_ms: int
     cpu: int = 0
+    denied: tuple[Denied, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -410,7 +420,7 @@ class Measured(NamedTuple):
     unfit: int
 
 
-Record = Begin | Followed | SpanEnded | End | InitError | Dropped | Handed | Measured | LogRecord
+Record = Begin | Followed | SpanEnded | End | InitError | Denied | Dropped | Handed | Measured | LogRecord
 
 
 # Making strangers' values fit.

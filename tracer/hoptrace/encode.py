@@ -129,6 +129,20 @@ def dropped_record(reason: str, count: int) -> bytes:
     return _line({"v": PROTOCOL, "type": "dropped", "reason": reason, "count": count})
 
 
+def denied_record(request_id: str, mode: str, operation: str, rule: str) -> bytes:
+    """A call that the policy does not allow; `mode` is `observe` or `block`."""
+    return _line(
+        {
+            "v": PROTOCOL,
+            "type": "denied",
+            "request_id": request_id,
+            "mode": mode,
+            "operation": operation[:256],
+            "rule": rule[:256],
+        }
+    )
+
+
 def as_dict(span: Span) -> dict[str, object]:
     """A span in the records' shape; keys that would be empty are left out."""
     context = span.context

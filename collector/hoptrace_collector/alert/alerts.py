@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from hoptrace_collector.alert.denied import evaluate_denied
 from hoptrace_collector.alert.eventbridge import MOST_ENTRIES, Answer
 from hoptrace_collector.alert.events import make_entry
 from hoptrace_collector.alert.rules import States, evaluate, states_from_json, states_to_json
@@ -60,8 +61,11 @@ class Alerts:
     def observe(self, invocation: Invocation) -> None:
         """Let the rule see an invocation that is over; a state change is written down at once."""
         function = self._function or invocation.attribute("faas.name") or "function"
-        self._states, changes = evaluate(self._states, invocation, function)
-        if not changes:
+        before = self._states
+        self._states, changes = evaluate(before, invocation, function)
+        self._states, denied = evaluate_denied(self._states, invocation, function)
+        changes += denied
+        if self._states is before:
             return
         for change in changes:
             self._pending.append(make_entry(change, self._bus))

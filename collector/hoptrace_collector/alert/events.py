@@ -9,6 +9,7 @@ import json
 import time
 from typing import Any
 
+from hoptrace_collector.alert.denied import OPERATION_DENIED
 from hoptrace_collector.alert.rules import Change, State
 
 __all__ = ["DETAIL_TYPE", "SOURCE", "make_entry"]
@@ -24,16 +25,18 @@ def make_entry(change: Change, bus: str) -> dict[str, Any]:
     invocation, span = change.invocation, change.invocation.span
     trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
     arn = invocation.attribute("aws.lambda.invoked_arn")
+    denied = _denied(change)
+    error_type = invocation.error_type if denied else change.key.error_type
     detail = {
         "schemaVersion": SCHEMA_VERSION,
         "alertId": _alert_id(change),
         "alertName": f"{change.key.rule}:{change.key.function}:{change.key.error_type}"[:_LONGEST_TEXT],
         "rule": change.key.rule,
-        "severity": "error",
+        "severity": "warning" if denied else "error",
         "state": {
             **_state(change.after),
             "reasonData": json.dumps(
-                {"outcome": invocation.outcome, "errorType": change.key.error_type, "requestId": invocation.request_id}
+                {"outcome": invocation.outcome, "errorType": error_type, "requestId": invocation.request_id, **denied}
             ),
         },
         "previousState": _state(change.before) if change.before is not None else {"value": "OK"},
@@ -46,7 +49,8 @@ def make_entry(change: Change, bus: str) -> dict[str, Any]:
         "trace": {"traceId": trace_id, "spanId": span_id},
         "traceparent": f"00-{trace_id}-{span_id}-{span.flags & 1:02x}",
         "evidence": {
-            "error.type": change.key.error_type,
+            "error.type": error_type,
+            **denied,
             "statusDescription": span.status_message[:_LONGEST_TEXT],
             "durationMs": max(0, span.end - span.start) / 1e6,
             "coldStart": span.attributes.get("faas.coldstart") is True,
@@ -65,6 +69,15 @@ def make_entry(change: Change, bus: str) -> dict[str, Any]:
     if arn:
         entry["Resources"] = [arn]
     return entry
+
+
+def _denied(change: Change) -> dict[str, str]:
+    """What is told of an operation that the policy does not allow."""
+    if change.key.rule != OPERATION_DENIED:
+        return {}
+    found = {"operation": change.key.error_type}
+    modes = [denied.mode for denied in change.invocation.denied if denied.operation == change.key.error_type]
+    return {**found, "mode": modes[0]} if modes else found
 
 
 def _alert_id(change: Change) -> str:

@@ -69,7 +69,7 @@ def _succeeded(states: States, invocation: Invocation, function: str) -> tuple[S
     changes = [
         Change(key, before, after, invocation)
         for key, before in states.items()
-        if before.value == ALARM and key.function == function
+        if before.value == ALARM and key.function == function and key.rule == INVOCATION_FAILED
     ]
     if not changes:
         return states, []

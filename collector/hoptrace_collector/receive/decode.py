@@ -11,6 +11,7 @@ from typing import Any
 from hoptrace_collector.model import (
     UINT64_MAX,
     Begin,
+    Denied,
     Dropped,
     End,
     Event,
@@ -125,6 +126,12 @@ def _dropped(record: dict[str, Any]) -> Dropped:
     return Dropped(text(record.get("reason"))[:40] or "unknown", min(_whole(record.get("count")), 10**9))
 
 
+def _denied(record: dict[str, Any]) -> Denied | None:
+    operation = text(record.get("operation"))[:256]
+    mode = "block" if record.get("mode") == "block" else "observe"
+    return Denied(text(record.get("request_id")), mode, operation) if operation else None
+
+
 def _handed(record: dict[str, Any]) -> Handed | None:
     try:
         body = binascii.a2b_base64(text(record.get("body")))
@@ -151,6 +158,7 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Record | None]] = {
     "span": _span_ended,
     "end": _end,
     "init_error": _init_error,
+    "denied": _denied,
     "dropped": _dropped,
     "otlp": _handed,
     "metrics": _measured,

@@ -65,10 +65,11 @@ class Call:
 
     def denied(self, denied: "Denied") -> None:
         """The policy does not allow it: note that, and where it blocks, end with the error and raise it."""
-        from ..capture.policy import blocks, note
+        from ..capture.policy import blocks
+        from .denials import tell
 
         try:
-            note(self.span, denied)
+            tell(self.span, denied)
         finally:
             if blocks():
                 self.failed(denied)

@@ -96,7 +96,7 @@ class Exchange:
         """Note it where the policy does not allow this host, and raise `hoptrace.Denied` where it blocks."""
         if not settings().policy:
             return
-        from ..capture.policy import blocks, note, policy
+        from ..capture.policy import blocks, policy
 
         try:
             parts = urlsplit(url)
@@ -108,7 +108,9 @@ class Exchange:
         self._checked = (host, port)
         denied = policy().host(host, port)
         if denied is not None:
-            note(self.span, denied)
+            from .denials import tell
+
+            tell(self.span, denied)
             if blocks():
                 raise denied
 
