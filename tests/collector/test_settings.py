@@ -1,5 +1,9 @@
 """Settings: from a mapping to one frozen object, and a complaint for each bad value."""
 
+import subprocess
+import sys
+import tempfile
+
 import pytest
 
 from hoptrace_collector.settings import Settings, parse_url, read, unquote
@@ -123,3 +127,23 @@ def test_addresses_are_taken_apart() -> None:
 )
 def test_only_valid_escapes_are_decoded(text: str, plain: str) -> None:
     assert unquote(text) == plain
+
+
+def test_a_plain_endpoint_loads_nothing_that_only_others_need() -> None:
+    code = (
+        "import sys; from hoptrace_collector.app import Collector, Counters;"
+        "from hoptrace_collector.settings import read;"
+        "env = {'OTEL_EXPORTER_OTLP_ENDPOINT': 'https://otlp.example.com', 'OTEL_EXPORTER_OTLP_HEADERS': 'api-key=x',"
+        "'AWS_REGION': 'eu-west-1', 'HOPTRACE_RUN_DIR': sys.argv[1]};"
+        "made = Collector(read(env)[0], Counters()); print(*sys.modules)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        out = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True).stdout
+    loaded = set(out.split())
+    assert "hoptrace_collector.export.sender" in loaded
+    rooms = ("hoptrace_collector.aws", "hoptrace_collector.gateway")
+    assert not [name for name in loaded if name.startswith(rooms)]
+    others = ("pieces", "json_form", "cloudwatch", "sigv4", "stdout", "file")
+    assert not loaded & {f"hoptrace_collector.export.{name}" for name in others}
+    assert not loaded & {"hoptrace_collector.proxies", "hoptrace_collector.tunnel", "hoptrace_collector.otlp_json"}
+    assert not loaded & {"ssl", "hmac", "hashlib", "urllib.parse", "google.protobuf.json_format"}
