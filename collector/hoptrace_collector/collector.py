@@ -51,6 +51,7 @@ from hoptrace_collector.receive.network import Network
 from hoptrace_collector.receive.otlp import PATHS, Batch, Refused, parse
 from hoptrace_collector.receive.records import Line, Mark, RecordReader
 from hoptrace_collector.receive.telemetry import TelemetryListener
+from hoptrace_collector.receive.workers import Workers
 from hoptrace_collector.restore import Restore
 from hoptrace_collector.settings import Settings
 from hoptrace_collector.unattached import Unattached
@@ -140,6 +141,7 @@ class Collector:
         self._flush_due = 0.0
         self._restore = Restore()
         self._unattached = Unattached(new_id)
+        self._workers = Workers()
         self._snapshots = 0
         self._alerts = self._make_alerts(settings, counters, clock)
         self._sampler = self._make_sampler()
@@ -190,7 +192,10 @@ class Collector:
         """Take in the records first and what Lambda says second: it may say that there is nothing more to come."""
         io = self._io()
         self._returned.clear()
+        dead = self._dead_workers()
         self._read(deadline)
+        for pid in dead:  # what it has written before its end has been read by now
+            self._keep(self._completer.worker_gone(pid), None)
         if io is not None and len(self._returned) == 1 and self._returned[0].span.start >= self._idle_since:
             self._metrics.network(self._returned[0].request_id, io)
         self._hear()
@@ -335,6 +340,8 @@ class Collector:
         if self._logs is not None:
             self._logs.follow(record)
         if isinstance(record, Begin):
+            if self._settings.managed_instances:
+                self._workers.saw(record.pid)
             return self._completer.begin(record, seen=seen)
         if isinstance(record, Followed):
             return self._completer.followed(record, seen=seen)
@@ -386,6 +393,11 @@ class Collector:
         if made is None:
             return []
         return [*self._completer.came_back(event.request_id), Finished(origin, *made)]
+
+    def _dead_workers(self) -> list[int]:
+        if not self._settings.managed_instances:
+            return []
+        return self._workers.dead(begin.pid for begin in self._completer.opened)
 
     def _hear_of_unattached(self, until: float) -> None:
         while self._telemetry is not None and self._unattached.waits and self._clock() < until:

@@ -221,6 +221,10 @@ class Completer:
             finished += self._without_begin(event.status)
         return finished
 
+    def worker_gone(self, pid: int) -> list[Finished]:
+        """Close what a process was working on that is no more, while others of its kind go on."""
+        return [self._close(begin, Fate.crash(self._now())) for begin in self.opened if begin.pid == pid]
+
     def came_back(self, request_id: str) -> list[Finished]:
         """Close what is still open of an invocation that has rung: the record of its end could not be written."""
         finished = [

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,13 @@ def under_rie(
     layer: Path = LAYER,
     environment: Mapping[str, str] | None = None,
     enough: Callable[[], bool] | None = None,
+    at_once: int = 1,
+    answers: list[bytes] | None = None,
 ) -> tuple[list[Event], str]:
     """What the extension was told, and what the emulator printed.
 
-    With another `layer` than the listening one, `enough` says when the environment may end.
+    With another `layer` than the listening one, `enough` says when the environment may end. `at_once` events are posted
+    side by side, to as many workers; `answers` gets what came back, in whatever order.
     """
     interpreter = find_interpreter(None)
     _stage(folder, source, layer, interpreter.name, make_var_runtime(interpreter, folder))
@@ -67,7 +71,7 @@ def under_rie(
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_LAMBDA_FUNCTION_NAME": "function",
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "5",
-        "AWS_LAMBDA_MAX_CONCURRENCY": "1",
+        "AWS_LAMBDA_MAX_CONCURRENCY": str(at_once),
         "LAMBDA_TASK_ROOT": "/var/task",
         "HOPTRACE_TELEMETRY_PORT": str(rie.free_port()),
         "_HANDLER": "app.handler",
@@ -90,8 +94,11 @@ def under_rie(
             start_new_session=True,
         )
     try:
-        for event in events:
-            _post(process, port, json.dumps(event).encode())
+        got = [_post(process, port, json.dumps(events[0]).encode())]  # the emulator begins with the first
+        with ThreadPoolExecutor(at_once) as pool:
+            got += pool.map(lambda event: _post(process, port, json.dumps(event).encode()), events[1:])
+        if answers is not None:
+            answers.extend(got)
         _wait(enough or (lambda: _count(folder / "tmp", "platform.report") >= len(events)))
     finally:
         _stop(process)
@@ -145,7 +152,7 @@ def _stage(folder: Path, source: str, layer: Path, python: str, runtime: Path) -
     (folder / "tmp").chmod(0o777)
 
 
-def _post(process: subprocess.Popen[bytes], port: int, payload: bytes) -> None:
+def _post(process: subprocess.Popen[bytes], port: int, payload: bytes) -> bytes:
     until = time.monotonic() + 15
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
@@ -159,7 +166,7 @@ def _post(process: subprocess.Popen[bytes], port: int, payload: bytes) -> None:
             answer = connection.getresponse().read()
             # A worker asks for its next event a moment after its answer was passed on.
             if b"Runtime.Unavailable" not in answer or time.monotonic() > until:
-                return
+                return answer
         except ConnectionRefusedError:
             if process.poll() is not None or time.monotonic() > until:
                 raise
