@@ -1,4 +1,4 @@
-"""Lambda Managed Instances under AWS's own emulator: forked workers, many invocations at a time, a clock that flushes."""
+"""Lambda Managed Instances under AWS's emulator: forked workers, many invocations at a time, a clock that flushes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notices that a worker of a Managed Instance has died: its environment lives on, and Lambda tells at the deadline only.
+"""Notices when a worker of a Managed Instance dies: its environment lives on, and Lambda tells only at the deadline.
 
 By `/proc`, which an extension sees the function's processes in; a process that was never seen there is nobody's death.
 """
