@@ -1,11 +1,15 @@
 """requests and urllib3 against a real server: what their spans tell, what is sent along, and what is left alone."""
 
+import asyncio
+import http.client
 import io
 import re
 import subprocess
 import sys
 import threading
+import urllib.request
 
+import aiohttp
 import pytest
 import requests
 import requests.adapters
@@ -57,17 +61,49 @@ def test_the_receiver_gets_the_spans_own_context(server, recorded):
     assert len(set(sent)) == 3
 
 
+def by_requests(url, headers):
+    requests.get(url, headers=headers)
+
+
+def by_urllib(url, headers):
+    urllib.request.urlopen(urllib.request.Request(url, headers=headers)).read()
+
+
+def by_http_client(url, headers):
+    connection = http.client.HTTPConnection(url.partition("//")[2])
+    connection.request("GET", "/", headers=headers)
+    connection.getresponse().read()
+    connection.close()
+
+
+def by_aiohttp(url, headers):
+    async def ask():
+        async with aiohttp.ClientSession() as found, found.get(url, headers=headers) as answer:
+            await answer.read()
+
+    asyncio.run(ask())
+
+
+def by_aiohttps_session(url, headers):
+    async def ask():
+        async with aiohttp.ClientSession(headers=headers) as found, found.get(url) as answer:
+            await answer.read()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("ask", [by_requests, by_urllib, by_http_client, by_aiohttp, by_aiohttps_session])
 @pytest.mark.parametrize("name", ["traceparent", "Traceparent"])
-def test_a_proxy_that_passes_on_the_headers_it_got_is_the_parent_of_what_it_asks(name, server, recorded):
+def test_a_proxy_that_passes_on_the_headers_it_got_is_the_parent_of_what_it_asks(name, ask, server, recorded):
     """In the same trace only, and the user's own dictionary stays as it was."""
     came = {name: f"00-{'1' * 32}-{'3' * 16}-01", "tracestate": "a=1", "x-other": "kept"}
     producer = extract_headers(Shape(came))
     inside = spans.activate(start_span("inside", parent=producer))
     before = dict(came)
-    requests.get(server.url, headers=came)
+    ask(server.url, came)
     spans.restore(inside)
     elsewhere = spans.activate(start_span("elsewhere", root=True))
-    requests.get(server.url, headers=came)
+    ask(server.url, came)
     spans.restore(elsewhere)
     first = recorded.spans[0]
     assert server.headers("traceparent") == [f"00-{'1' * 32}-{first.context.span_id}-01", before[name]]

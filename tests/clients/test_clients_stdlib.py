@@ -303,30 +303,20 @@ def test_whose_calls_are_nobodys_work(environ, url, left_alone):
 
 
 def test_what_carries_our_own_spans_makes_none(server, recorded):
-    from hoptrace.direct.batches import Batch  # noqa: F401  the sender's parts are there
+    from hoptrace.direct.batches import SIGNALS, Batch
     from hoptrace.direct.post import Post
 
     class Target:
         host, port, path, secure = "127.0.0.1", server.port, "/own/path", False
         headers, protobuf, gzip = {}, False, False
 
-    class Writer:
-        CONTENT_TYPE = "application/json"
-
-        def request(self, _batch):
-            return b"{}"
-
-        def rejected(self, _body):
-            return 0, ""
-
-    post = Post(Target())
-    post._writer = Writer()
     import time
 
-    post.send(None, time.monotonic() + 5)
-    assert len(server.seen) == 1
+    for signal in SIGNALS:
+        Post(Target(), signal).send(Batch({}, ("hoptrace", "1"), {}), time.monotonic() + 5)
+    assert len(server.seen) == 3
     assert recorded.spans == []
-    assert server.headers("traceparent") == [None]
+    assert server.headers("traceparent") == [None] * 3
 
 
 def test_a_cold_start_loads_nothing_for_them():

@@ -94,11 +94,17 @@ def _sent(session: Any, exchange: Exchange, url: str, named: dict[str, Any]) -> 
     if not isinstance(given, Mapping):
         copied = CIMultiDict(given or ())  # pairs may be read only once
         named = {**named, "headers": copied} if given else named
-    ours = exchange.sent(url, {*copied.keys(), *session.headers.keys()})
+    whole = CIMultiDict(session.headers)
+    whole.update(copied)
+    names = {name.lower() for name in whole}
+    stale = exchange.stale(names, whole.__getitem__)
+    ours = exchange.sent(url, names - stale)
     if not ours:
         return named
     copied = CIMultiDict(copied)
-    copied.extend(ours)
+    for name in stale:
+        copied.popall(name, None)
+    copied.extend(ours)  # wins over the session's own
     return {**named, "headers": copied}
 
 

@@ -63,9 +63,7 @@ class Exchange:
             self.sent(url, ("traceparent",))
             return headers
         given = {_lower(name): name for name in headers.keys()}  # noqa: SIM118  not every mapping iterates over its keys
-        stale: set[str] = set()
-        if "traceparent" in given:  # seldom: only then are values looked at
-            stale = passed_on({name: _text(headers[as_given]) for name, as_given in given.items()}, self.span.context)
+        stale = self.stale(given, lambda name: headers[given[name]])
         ours = self.sent(url, given.keys() - stale)
         if not ours:
             return headers
@@ -75,6 +73,12 @@ class Exchange:
         for name, value in ours.items():
             copied[name] = value
         return copied
+
+    def stale(self, names: Collection[str], value: Callable[[str], object]) -> set[str]:
+        """The headers (`names`, in lower case) of a context that came here and is only passed on."""
+        if "traceparent" not in names:  # nearly always: no value is looked at
+            return set()
+        return passed_on({name: _text(value(name)) for name in names}, self.span.context)
 
     def sent(self, url: str, names: Collection[Any]) -> dict[str, str]:
         """Note that a request goes out; the headers to add to those that it has (`names`)."""

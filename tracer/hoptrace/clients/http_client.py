@@ -61,9 +61,7 @@ def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *arguments, **named)
         exchange, url = waiting
         with guard(_WHERE):
-            names = [line.partition(b":")[0].strip() for line in self._buffer[1:]]
-            for name, value in exchange.sent(url, names).items():
-                self.putheader(name, value)
+            _put_headers(self, exchange, url)
         if exchange.owner is not self:
             return original(self, *arguments, **named)
         with guard(_WHERE):
@@ -78,6 +76,20 @@ def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
         return done
 
     return endheaders
+
+
+def _put_headers(connection: Any, exchange: Any, url: str) -> None:
+    """Add ours to the lines that wait to be sent, in the place of a context that is only passed on."""
+    lines: dict[str, bytes] = {}
+    for line in connection._buffer[1:]:
+        lines.setdefault(line.partition(b":")[0].strip().decode("latin-1").lower(), line)
+    stale = exchange.stale(lines.keys(), lambda name: lines[name].partition(b":")[2].strip())
+    ours = exchange.sent(url, lines.keys() - stale)
+    if ours and stale:
+        gone = [lines[name] for name in stale]
+        connection._buffer[1:] = [line for line in connection._buffer[1:] if line not in gone]
+    for name, value in ours.items():
+        connection.putheader(name, value)
 
 
 def _answering(original: Callable[..., Any]) -> Callable[..., Any]:
