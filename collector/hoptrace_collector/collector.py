@@ -58,6 +58,7 @@ from hoptrace_collector.unattached import Unattached
 
 if TYPE_CHECKING:
     from hoptrace_collector.alert.alerts import Alerts
+    from hoptrace_collector.export.emf import Emf
     from hoptrace_collector.function_logs import FunctionLogs
     from hoptrace_collector.measures import Measures
     from hoptrace_collector.sampling.sampler import Sampler
@@ -134,8 +135,14 @@ class Collector:
         self.inbox = Inbox(
             settings.queue_bytes, lambda: self._room.used, lambda signal: self._flushers[signal].configured
         )
+        self._emf = self._make_emf()
         self._metrics = Metrics(
-            settings.initialization_type, peak_concurrency, now, price_of(settings, os.uname().machine), settings.memory
+            settings.initialization_type,
+            peak_concurrency,
+            now,
+            price_of(settings, os.uname().machine),
+            settings.memory,
+            self._emf.seen if self._emf is not None else None,
         )
         self._metrics_due = clock() + settings.metric_interval
         self._flush_due = 0.0
@@ -155,7 +162,8 @@ class Collector:
     def started(self, event: Invoke | Shutdown | None) -> None:
         """Read what has been written so far, and close what an earlier generation left open."""
         if not self._settings.refused and not any(flusher.configured for flusher in self._flushers.values()):
-            self._counters.say("no endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT is not set: spans and metrics go nowhere")
+            what = "spans" if self._emf is not None else "spans and metrics"
+            self._counters.say("no endpoint", f"OTEL_EXPORTER_OTLP_ENDPOINT is not set: {what} go nowhere")
         for missed in self._missed:
             if isinstance(missed, Invoke):
                 self._invocations += 1
@@ -472,6 +480,8 @@ class Collector:
     def _export_metrics(self) -> None:
         self._metrics_due = self._clock() + self._settings.metric_interval
         points = self._metrics.take(self._counters.take())
+        if self._emf is not None:
+            self._emf.written(points)
         if points and self._flushers["metrics"].configured:
             body = encode_metrics(self._completer.origin.resource, points)
             self._queues["metrics"].put(Item(None, body, amount=0))
@@ -519,6 +529,22 @@ class Collector:
             opened=self._completer.opened,
             managed=self._settings.managed_instances,
             now=self._now,
+        )
+
+    def _make_emf(self) -> "Emf | None":
+        measuring = self._settings.measuring
+        if not measuring.emf:
+            return None
+        # Only for who has set it.
+        from hoptrace_collector.export.emf import Emf
+
+        return Emf(
+            measuring.emf,
+            measuring.namespace,
+            self._settings.function_name,
+            self._counters,
+            lambda: self._completer.origin.resource,
+            self._now,
         )
 
     def _make_sampler(self) -> "Sampler | None":

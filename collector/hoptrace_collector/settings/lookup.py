@@ -17,7 +17,8 @@ class Lookup:
         self._env = env
         self._complaints = complaints
 
-    def _parsed(self, name: str, default: _T, parse: Callable[[str], _T], wanted: str) -> _T:
+    def parsed(self, name: str, default: _T, parse: Callable[[str], _T], wanted: str) -> _T:
+        """Return what `parse` makes of the variable; `wanted` says in a complaint what it should be."""
         text = self._env.get(name, "").strip()
         if not text:
             return default
@@ -35,7 +36,7 @@ class Lookup:
                 raise ValueError
             return int(text)
 
-        return self._parsed(name, default, parse, f"a whole number from {least} to {most}")
+        return self.parsed(name, default, parse, f"a whole number from {least} to {most}")
 
     def milliseconds(self, name: str, default: int, least: int = 1) -> float:
         """Return seconds; the variable is a whole number of milliseconds, as OpenTelemetry says of every duration."""
@@ -49,7 +50,7 @@ class Lookup:
                 raise ValueError
             return float(text)
 
-        return self._parsed(name, default, parse, "a number such as 0.5")
+        return self.parsed(name, default, parse, "a number such as 0.5")
 
     def url(self, name: str) -> Url | None:
         """Return an address; None when there is none, or none that can be used."""
@@ -74,7 +75,7 @@ class Lookup:
                 raise ValueError
             return text.lower()
 
-        return self._parsed(name, default, parse, f"one of {', '.join(values)}")
+        return self.parsed(name, default, parse, f"one of {', '.join(values)}")
 
     def function_logs(self, name: str) -> bool:
         """Return whether the function's logs are shipped."""
@@ -84,7 +85,7 @@ class Lookup:
                 raise ValueError
             return text.lower() == "otlp"
 
-        return self._parsed(name, False, parse, "otlp or none")
+        return self.parsed(name, False, parse, "otlp or none")
 
     def complain(self, line: str) -> None:
         """Note one complaint."""
