@@ -107,8 +107,8 @@ class Backend:
     """An OTLP endpoint that answers as scripted: each answer is (status, headers, body), a number of seconds to stay
     silent before closing, or a function of the request; the last is repeated."""
 
-    def __init__(self, *answers: Any, get: Any = (404, {}, b"")) -> None:
-        """`get` answers every GET."""
+    def __init__(self, *answers: Any, get: Any = (404, {}, b""), port: int = 0) -> None:
+        """`get` answers every GET; `port` 0 is any."""
         self.requests: list[Posted] = []
         self._answers = list(answers) or [(200, {}, b"")]
         backend = self
@@ -145,7 +145,7 @@ class Backend:
             def log_message(self, *_: Any) -> None: ...
 
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
