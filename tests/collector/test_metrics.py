@@ -234,3 +234,17 @@ def test_the_peak_is_right_over_more_invocations_than_are_kept() -> None:
     got = taken(metrics)
     assert got["hoptrace.environment.in_flight.max"].gauge.data_points[0].as_int == 2
     assert got["hoptrace.environment.invocations"].sum.data_points[0].as_int == 25_000
+
+
+def test_managed_instances_tell_the_latency_in_the_report_and_cost_nothing_by_time() -> None:
+    metrics = Metrics("lambda-managed-instances", peak_concurrency, lambda: 1, None, 512 << 20)
+    for number in range(3):
+        metrics.ended(invocation(start=number, request_id=f"r{number}"))
+        metrics.told(Report(f"r{number}", "success", "", 0, 1, billed=0.5, latency=0.1))
+    metrics.last()
+    got = taken(metrics)
+    assert by_attributes(got["hoptrace.response.latency"])[("http",)].count == 3
+    assert (
+        not {"hoptrace.invocation.billed_duration", "hoptrace.invocation.estimated_cost", "faas.mem_usage"} & got.keys()
+    )
+    assert by_attributes(got["hoptrace.environment.in_flight.max"])[("lambda-managed-instances",)].as_int == 3

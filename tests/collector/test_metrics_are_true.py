@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -162,6 +164,94 @@ def test_forty_invocations_of_all_kinds_add_up(tmp_path: Path) -> None:
     assert points.total("hoptrace.environment.post_response_time") == pytest.approx(sum(held), abs=0.2)
     assert points.triggers["faas.invocations"].keys() == {"other"}
     assert "faas.net_io" not in points.distributions, "a desk's network is not the function's alone"
+
+
+BATCHES = """
+import time
+
+def handler(event, context):
+    time.sleep(0.6)
+    return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+"""
+
+
+def batch() -> bytes:
+    """Two messages of a queue, ten and five seconds old."""
+    now = int(time.time() * 1000)
+    records = [
+        {
+            "messageId": f"m{age}",
+            "receiptHandle": "h",
+            "body": "{}",
+            "attributes": {
+                "ApproximateReceiveCount": "1",
+                "SentTimestamp": str(now - age * 1000),
+                "ApproximateFirstReceiveTimestamp": str(now),
+                "SenderId": "A",
+            },
+            "messageAttributes": {},
+            "md5OfBody": "x",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:orders",
+            "awsRegion": "us-east-1",
+        }
+        for age in (10, 5)
+    ]
+    return json.dumps({"Records": records}).encode()
+
+
+def test_what_provisioned_environments_took_and_what_spilled_over_and_what_was_in_the_batches(tmp_path: Path) -> None:
+    with Backend() as backend:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend.url}
+        more = {"initialization_type": "provisioned-concurrency", "max_environments": 3, "memory": 256}
+        with function(tmp_path, BATCHES, environment=environment, **more) as desk:
+            desk.host.initialize("f", 2)
+            calls = [threading.Thread(target=desk.host.invoke, args=("f", batch())) for _ in range(3)]
+            for call in calls:
+                call.start()
+            for call in calls:
+                call.join()
+            desk.host.invoke("f", batch())
+            stats = desk.host.stats("f")
+            reports = [each["record"] for each in desk.host.telemetry("f") if each["type"] == "platform.report"]
+        points = Points(backend)
+        instances = alive(backend)
+    parts, sums = points.parts, points.sums
+    assert stats.spillovers == 1
+    assert parts["hoptrace.environment.invocations", "on-demand"] == stats.spillovers
+    assert parts["hoptrace.environment.invocations", "provisioned-concurrency"] == stats.invocations - stats.spillovers
+    assert parts["hoptrace.environment.busy_time", "on-demand"] == pytest.approx(0.6, abs=0.1)
+    assert parts["hoptrace.environment.busy_time", "provisioned-concurrency"] == pytest.approx(3 * 0.6, abs=0.2)
+    assert len(instances) == 3, "environments, of which three were in use at a time"
+    assert stats.peak_concurrency == 3
+    assert sums["faas.coldstarts"] == stats.cold_starts == 1, "nobody waited for the provisioned ones"
+    assert points.count("faas.init_duration") == 3
+
+    assert sums["hoptrace.batch.item_failures"] == 4
+    assert points.count("hoptrace.message.age") == 4
+    ages = points.distributions["hoptrace.message.age"]
+    assert all(9.5 < point.min <= point.max < 12.0 for point in ages), "the oldest of each batch"
+    assert points.triggers["faas.invocations"].keys() == {"pubsub"}
+
+    # The provisioned ones are cheaper by the second; each request costs the same.
+    on_demand, provisioned = ((0.0000133334, 0.0000077778), (0.0000166667, 0.0000097222))[
+        os.uname().machine == "x86_64"
+    ]
+    billed = sum(record["metrics"]["billedDurationMs"] for record in reports) / 1000
+    cost = sums["hoptrace.invocation.estimated_cost"]
+    assert sums["hoptrace.invocation.billed_duration"] == pytest.approx(billed, rel=0.15)
+    assert 4 * 0.2e-6 + billed * 0.25 * provisioned * 0.8 < cost < 4 * 0.2e-6 + billed * 0.25 * on_demand
+
+
+def alive(backend: Backend) -> set[str]:
+    """The environments that have said that they are alive."""
+    found = set()
+    for posted in backend.requests:
+        if posted.path == "/v1/metrics":
+            for resource in ExportMetricsServiceRequest.FromString(posted.body).resource_metrics:
+                if any(metric.name == "hoptrace.environment.alive" for metric in resource.scope_metrics[0].metrics):
+                    found |= {p.value.string_value for p in resource.resource.attributes if p.key == "faas.instance"}
+    return found
 
 
 def size(record: dict[str, Any]) -> float:

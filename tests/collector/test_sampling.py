@@ -1,5 +1,6 @@
 """Late sampling: what is kept whatever its chance, the share of the rest, and what is held until then."""
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace._sampling_experimental import composable_traceid_ratio_based, composite_sampler
+from opentelemetry.sdk.trace.sampling import Decision
 
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
@@ -16,6 +20,7 @@ from hoptrace_collector.receive.otlp import parse
 from hoptrace_collector.sampling.probability import threshold_passed
 from hoptrace_collector.settings import Otlp, Settings, parse_url, read
 from hoptrace_collector.settings.sampling import Rule, Sampling, parse_rules
+from tests.support.functions import function
 
 from .support import Backend, attributes_of, begin, ended, inner, span, spans_of, write
 
@@ -319,6 +324,60 @@ def test_a_failed_initialisation_is_kept(tmp_path: Path) -> None:
         collector.shutdown(Shutdown("failure", 0), soon())
         (got,) = spans_of(backend)
         assert attributes_of(got)["error.type"] == "Runtime.ImportModuleError"
+
+
+APP = """
+import json
+
+def handler(event, context):
+    if event["rawPath"] == "/fail":
+        raise ValueError("no")
+    return {"statusCode": 200, "body": json.dumps(event["rawPath"])}
+"""
+
+
+def test_a_real_function_exports_its_errors_and_the_traces_that_opentelemetrys_own_sampler_chooses(
+    tmp_path: Path,
+) -> None:
+    theirs = composite_sampler(composable_traceid_ratio_based(0.5))
+    traces = [hashlib.sha256(b"%d" % number).hexdigest()[:32] for number in range(14)]
+    failing = traces[:3]
+    chosen = {
+        trace
+        for trace in traces
+        if theirs.should_sample(None, int(trace, 16), "f").decision is Decision.RECORD_AND_SAMPLE
+    }
+    assert 0 < len(chosen - set(failing)) < len(set(traces) - set(failing)) and not set(failing) <= chosen
+    with Backend() as backend:
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
+            "HOPTRACE_SAMPLING_RATIO": "0.5",
+            "HOPTRACE_SAMPLING_KEEP": "error",
+        }
+        with function(tmp_path, APP, environment=environment) as desk:
+            for trace in traces:
+                path = "/fail" if trace in failing else "/"
+                desk.invoke(
+                    {
+                        "version": "2.0",
+                        "routeKey": "$default",
+                        "rawPath": path,
+                        "headers": {"traceparent": f"00-{trace}-{'1' * 16}-01"},
+                        "requestContext": {"http": {"method": "GET", "path": path}},
+                    }
+                )
+        exported = {span.trace_id.hex(): span.trace_state for span in spans_of(backend)}
+        assert exported.keys() == chosen | set(failing)
+        assert {exported[trace] for trace in failing} == {""}
+        assert {exported[trace] for trace in chosen - set(failing)} == {"ot=th:8"}
+        counted = 0
+        for posted in backend.requests:
+            if posted.path == "/v1/metrics":
+                for resource in ExportMetricsServiceRequest.FromString(posted.body).resource_metrics:
+                    for metric in resource.scope_metrics[0].metrics:
+                        if metric.name in ("faas.invocations", "faas.errors"):
+                            counted += sum(point.as_int for point in metric.sum.data_points)
+        assert counted == len(traces)
 
 
 # What is set.
