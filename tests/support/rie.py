@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,6 +119,7 @@ def running(
     timeout: int = 3,
     environment: Mapping[str, str] | None = None,
     path: str = "/var/lang/bin:/usr/local/bin:/usr/bin:/bin",
+    entry_point: Sequence[str] = (),
     before: Callable[[], None] = lambda: None,
 ) -> Iterator[Rie]:
     """Run `sources` (file name → text) as a function.
@@ -127,6 +128,7 @@ def running(
         folder: an empty folder for everything that is made.
         layer: whether the layer is attached.
         timeout: the function's, whole seconds.
+        entry_point: the command that is the runtime, with its arguments, where it is not that of the managed runtime.
         before: called when the layer is unpacked, before anything starts.
     """
     for name in ("task", "opt", "tmp"):
@@ -163,7 +165,8 @@ def running(
     }
     log_path = folder / "log"
     command = ["/var/rie", "--runtime-interface-emulator-address", f"127.0.0.1:{port}", "--runtime-api-address"]
-    command += [f"127.0.0.1:{api}", "/var/lang/bin/python3", "-S", "/var/runtime/bootstrap.py", handler]
+    command += [f"127.0.0.1:{api}"]
+    command += entry_point or ["/var/lang/bin/python3", "-S", "/var/runtime/bootstrap.py", handler]
     keep = [f"{key}={value}" for key, value in variables.items()]
     with log_path.open("wb") as log:
         process = subprocess.Popen(
