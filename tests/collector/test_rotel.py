@@ -11,8 +11,10 @@ from .support import Collector, Lambda, begin, ended, inner, tracer_bell, write
 pytestmark = pytest.mark.skipif(bool(rotel.unavailable()), reason=f"rotel: {rotel.unavailable()}")
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_rotel_understands_every_field_of_what_is_exported(tmp_path: Path, compression: str) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "compression"), [("http/protobuf", "none"), ("http/protobuf", "gzip"), ("http/json", "gzip")]
+)
+def test_rotel_understands_every_field_of_what_is_exported(tmp_path: Path, protocol: str, compression: str) -> None:
     run_dir = tmp_path / "run"
     with (
         rotel.running(tmp_path) as receiver,
@@ -23,6 +25,7 @@ def test_rotel_understands_every_field_of_what_is_exported(tmp_path: Path, compr
             run_dir,
             OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
             OTEL_EXPORTER_OTLP_COMPRESSION=compression,
+            OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
         ) as collector,
     ):
         host.wait_for_next()
