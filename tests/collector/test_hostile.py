@@ -179,7 +179,7 @@ def ask(port: int, data: bytes) -> None:
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
                 pass
-        except (ConnectionError, BrokenPipeError):
+        except OSError:  # it was answered, and closed, before it was read to its end
             pass
 
 

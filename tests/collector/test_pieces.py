@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint
 
 from hoptrace_collector.export.pieces import Piece, halves, leaves, parse_request
 from hoptrace_collector.otlp_request import new_request, parts_of
@@ -73,3 +74,19 @@ def test_a_metric_of_any_kind_keeps_what_it_is_in_every_piece(kind: str) -> None
         (found,) = read.resource_metrics[0].scope_metrics[0].metrics
         assert (found.name, found.unit, found.description, found.metadata[0].key) == ("m", "s", "d", "k")
         assert getattr(getattr(found, kind), "aggregation_temporality", 1) == 1
+
+
+def test_what_has_the_same_heads_has_them_once() -> None:
+    request = new_request("metrics")
+    for name in ("a", "b"):
+        resource = request.resource_metrics.add()
+        resource.resource.attributes.add(key=name).value.string_value = "v"
+        for scope in ("s", "t"):
+            added = resource.scope_metrics.add()
+            added.scope.name = scope
+            for number in range(3):
+                added.metrics.add(name=f"m{number}").gauge.data_points.extend(2 * [NumberDataPoint(as_int=number)])
+    piece = Piece("metrics")
+    for leaf in leaves("metrics", request):
+        piece.add(leaf)
+    assert parse_request("metrics", piece.body()) == request
