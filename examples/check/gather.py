@@ -73,6 +73,7 @@ def gather(world: World, *, patience: float, pace: float, tell: Callable[[str], 
         "memory": lambda: _after(world, "Filling", [{"do": "fill"}], 2.5 * pace),
         "quiet": lambda: _after(world, "Quiet", [{"do": "say", "text": "something"}, {"do": "raise"}], 0.5 * pace),
         "python_path": lambda: _python_path(world),
+        "snapped": lambda: _snapped(world),
         "context": lambda: _contexts(world),
         "hops": lambda: _hops(world, run, patience, tell),
         "asynchronous": lambda: _asynchronous(world, run, patience, tell),
@@ -123,6 +124,16 @@ def _facts(world: World) -> dict[str, Any]:
     second = world.invoke("Plain", {"do": "facts"})
     time.sleep(0.2)
     return {"first": first.payload, "answer": second.payload, **evidence(world, "Plain")}
+
+
+def _snapped(world: World) -> dict[str, Any]:
+    answer = world.invoke("Snapped", {"do": "facts"})
+    for _ in range(5):
+        time.sleep(0.5)
+        brought = evidence(world, "Snapped")
+        if _told(brought):
+            break
+    return {"answer": answer.payload, **brought}
 
 
 def _after(world: World, probe: str, events: list[Any], pause: float) -> dict[str, Any]:

@@ -187,3 +187,55 @@ def python_path(found: Found) -> Finding:
 def init_type(found: Found) -> Finding:
     seen = [found_in["safe"]["AWS_LAMBDA_INITIALIZATION_TYPE"] for found_in in (facts(found), start(found))]
     return verdict(seen == ["on-demand"] * 2, ", ".join(map(str, seen)))
+
+
+def _hook(found: Found, when: str) -> Any:
+    hooks = [line for line in found["snapped"]["function"] if line["kind"] == "hook" and line["when"] == when]
+    if len(hooks) != 1:
+        raise KeyError(f"{len(hooks)} hooks {when}")
+    return hooks[0]
+
+
+def snapshot_credentials(found: Found) -> Finding:
+    inside = set(found["snapped"]["answer"]["facts"]["variables"])
+    outside = set(start(found, "snapped")["variables"])
+    wanted = {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"}
+    unwanted = {"AWS_ACCESS_KEY_ID", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_LOG_GROUP_NAME"}
+    seen = []
+    for side, names in (("function", inside), ("extension", outside)):
+        lacks, has = sorted(wanted - names), sorted(unwanted & names)
+        seen.append(f"{side}: lacks {', '.join(lacks) or 'none'}, has {', '.join(has) or 'none'}")
+    return verdict(wanted <= inside & outside and not unwanted & (inside | outside), "; ".join(seen))
+
+
+def snapshot_hooks(found: Found) -> Finding:
+    before, after = _hook(found, "before"), _hook(found, "after")
+    wall, monotonic = after["t"] - before["t"], after["monotonic"] - before["monotonic"]
+    seen = (
+        f"{wall:.1f} s apart by the wall clock, {monotonic:.1f} s by the monotonic one; "
+        f"urandom {'differs' if before['urandom'] != after['urandom'] else 'is the same'}"
+    )
+    return verdict(before["urandom"] != after["urandom"] and wall >= 0, seen)
+
+
+def snapshot_tmp(found: Found) -> Finding:
+    missing = set(_hook(found, "before")["there"]) - set(_hook(found, "after")["there"])
+    return verdict(not missing, f"missing after the restore: {', '.join(sorted(missing)) or 'nothing'}")
+
+
+def snapshot_extension(found: Found) -> Finding:
+    starts = [line for line in found["snapped"]["extension"] if line["kind"] == "start"]
+    before = starts[-1]["t"] <= _hook(found, "before")["t"]
+    return verdict(
+        len(starts) == 1 and before, f"{len(starts)} start(s), the last {'before' if before else 'after'} it"
+    )
+
+
+def snapshot_telemetry(found: Found) -> Finding:
+    kinds = [event["type"] for _, _, event in events(found, "snapped")]
+    told = [kind.removeprefix("platform.") for kind in kinds if kind.startswith("platform.restore")]
+    done = "platform.runtimeDone"
+    early = "platform.restoreReport" in kinds and (
+        done not in kinds or kinds.index("platform.restoreReport") < kinds.index(done)
+    )
+    return verdict(early, ", ".join(told) or "nothing of a restore")

@@ -31,6 +31,7 @@ PROBES: dict[str, dict[str, Any]] = {
     "Quiet": {},
     "WithPath": {"environment": {"PYTHONPATH": "/nowhere"}},
     "Ending": {"environment": {"CHECK_SIGTERM": "1"}},
+    "Snapped": {"environment": {"CHECK_SNAPSHOT": "1"}, "initialization_type": "snap-start"},
 }
 
 

@@ -40,6 +40,30 @@ if os.environ.get("CHECK_SIGTERM"):
     signal.signal(signal.SIGTERM, on_sigterm)
 
 
+def hook(when):
+    """A runtime hook of SnapStart: when it ran, what was there, and what the two random sources give."""
+    import random
+
+    there = sorted(os.listdir(FOLDER)) if os.path.isdir(FOLDER) else []
+    note(
+        "hook",
+        when=when,
+        monotonic=time.monotonic(),
+        there=there,
+        random=random.random(),  # noqa: S311, urandom=os.urandom(8).hex()
+    )
+
+
+if os.environ.get("CHECK_SNAPSHOT"):
+    try:
+        import snapshot_restore_py
+
+        snapshot_restore_py.register_before_snapshot(hook, "before")
+        snapshot_restore_py.register_after_restore(hook, "after")
+    except ImportError as error:
+        note("hook", when="none", error=str(error))
+
+
 def facts():
     """What there is."""
     import boto3
