@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import botocore.exceptions
@@ -15,7 +16,7 @@ from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.settings import read
 
 from ..support import moto
-from .support import Backend, Posted
+from .support import Backend, Collector, Lambda, Posted, begin, ended, spans_of, tracer_bell, write
 
 ACCOUNT = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 KEYS = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK", "AWS_REGION": "eu-west-1"}
@@ -226,3 +227,38 @@ def test_a_secret_that_no_header_can_hold_is_not_sent(aws: str, secret: str) -> 
         assert rig.send() == "retry"
         assert "is empty, or holds a character that a header cannot have" in rig.lines[0]
         assert not backend.requests
+
+
+def test_a_real_collector_keeps_everything_until_it_may_read_the_secret(tmp_path: Path) -> None:
+    refusal = (400, {}, b'{"__type":"AccessDeniedException","Message":"not yet"}')
+    allowed = (200, {}, b'{"Parameter":{"Value":"s3cret"}}')
+    run_dir = tmp_path / "run"
+    with (
+        Lambda() as host,
+        Backend(refusal, allowed) as service,
+        Backend() as backend,
+        tracer_bell(run_dir) as ring,
+        Collector(
+            host,
+            run_dir,
+            OTEL_EXPORTER_OTLP_ENDPOINT=backend.url,
+            OTEL_EXPORTER_OTLP_HEADERS="api-key=ssm:/key",
+            OTEL_METRICS_EXPORTER="none",
+            AWS_ENDPOINT_URL=service.url,
+            AWS_ACCESS_KEY_ID="AK",
+            AWS_SECRET_ACCESS_KEY="SK",
+        ) as collector,
+    ):
+        host.wait_for_next()
+        assert not service.requests, "nothing is looked up before there is something to send"
+        host.invoke("r1")
+        write(run_dir, begin(1, "r1"), ended(1, "r1"))
+        ring()
+        host.wait_for_next()
+        assert (len(service.requests), len(backend.requests)) == (1, 0)
+        host.shut_down()
+        log = collector.end()
+        assert [span.name for span in spans_of(backend)] == ["shipping"]
+        assert backend.requests[0].headers["api-key"] == "s3cret"
+    assert log.count("the role needs the permission ssm:GetParameter on /key (not yet)") == 1
+    assert "s3cret" not in log

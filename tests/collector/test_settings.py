@@ -143,7 +143,7 @@ def test_a_plain_endpoint_loads_nothing_that_only_others_need() -> None:
     assert "hoptrace_collector.export.sender" in loaded
     rooms = ("hoptrace_collector.aws", "hoptrace_collector.gateway")
     assert not [name for name in loaded if name.startswith(rooms)]
-    others = ("pieces", "json_form", "cloudwatch", "sigv4", "stdout", "file")
+    others = ("looked_up", "pieces", "json_form", "cloudwatch", "sigv4", "stdout", "file")
     assert not loaded & {f"hoptrace_collector.export.{name}" for name in others}
     assert not loaded & {"hoptrace_collector.proxies", "hoptrace_collector.tunnel", "hoptrace_collector.otlp_json"}
     assert not loaded & {"ssl", "hmac", "hashlib", "urllib.parse", "google.protobuf.json_format"}

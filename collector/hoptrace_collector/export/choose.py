@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from hoptrace_collector.connections import Connections
 from hoptrace_collector.export.exporter import Exporter
-from hoptrace_collector.export.headers import Headers, KnownHeaders
+from hoptrace_collector.export.headers import Headers
 from hoptrace_collector.export.sender import Sender, Sign
 from hoptrace_collector.settings import Otlp
 
@@ -60,9 +60,9 @@ def exporter_for(
 def _headers(target: Otlp, say: Callable[[str, str], None]) -> Headers:
     # What a reference begins with; whether it is one, `aws.references` says.
     if not any("arn:" in value.reveal() or "ssm:/" in value.reveal() for _, value in target.headers):
-        return KnownHeaders(target.headers)
+        return Headers(target.headers)
     from hoptrace_collector.aws.references import resolver_for
-    from hoptrace_collector.export.headers import LookedUpHeaders
+    from hoptrace_collector.export.looked_up import LookedUpHeaders
 
     return LookedUpHeaders(target.headers, resolver_for(target.aws, target.proxies), say)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hoptrace_collector.connections import Certificates, Connections
 from hoptrace_collector.export.answer import judge
 from hoptrace_collector.export.exporter import REFUSED, RETRY, Limits, Result
-from hoptrace_collector.export.headers import Headers, KnownHeaders, Unknown
+from hoptrace_collector.export.headers import Headers, Unknown
 from hoptrace_collector.settings import Otlp, Url
 from hoptrace_collector.transport import Response, TransportError
 
@@ -41,7 +41,7 @@ class Sender:
         self._now = now
         self._connections = connections or Connections(now=now)
         self._certificates = Certificates(target.certificate, target.client_certificate, target.client_key)
-        self._headers = headers or KnownHeaders(target.headers)
+        self._headers = headers or Headers(target.headers)
         self._encode = encode
         self._sign = sign
         self._proxy = target.proxies.of(target.url) if target.proxies and target.url else None
