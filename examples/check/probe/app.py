@@ -45,13 +45,9 @@ def hook(when):
     import random
 
     there = sorted(os.listdir(FOLDER)) if os.path.isdir(FOLDER) else []
-    note(
-        "hook",
-        when=when,
-        monotonic=time.monotonic(),
-        there=there,
-        random=random.random(),  # noqa: S311, urandom=os.urandom(8).hex()
-    )
+    drawn = random.random()  # noqa: S311  what a snapshot makes of it is the question
+    what = {"there": there, "random": drawn, "urandom": os.urandom(8).hex()}
+    note("hook", when=when, monotonic=time.monotonic(), **what)
 
 
 if os.environ.get("CHECK_SNAPSHOT"):
