@@ -6,18 +6,18 @@ decides anything about data.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from hoptrace_collector.complete import Completer, Finished
 from hoptrace_collector.concurrency import peak_concurrency
 from hoptrace_collector.counters import DROPPED, RECEIVED, UNSAMPLED, Counters
 from hoptrace_collector.denials import Denials
-from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.export.encode import encode_metrics, encode_span
-from hoptrace_collector.generations import leave, take_over
+from hoptrace_collector.generations import Generations
 from hoptrace_collector.identity import known_of
 from hoptrace_collector.metrics import Metrics
 from hoptrace_collector.model import (
@@ -40,11 +40,10 @@ from hoptrace_collector.model import (
     SpanEnded,
     Started,
 )
-from hoptrace_collector.pipeline.backoff import Backoff
-from hoptrace_collector.pipeline.flush import SIGNALS, Flusher
-from hoptrace_collector.pipeline.queue import Item, Queue, Room
+from hoptrace_collector.pipeline.delivery import Delivery, destinations_of
+from hoptrace_collector.pipeline.pace import Pace
+from hoptrace_collector.pipeline.queue import Item
 from hoptrace_collector.price import price_of
-from hoptrace_collector.receive.cursor import load, save
 from hoptrace_collector.receive.decode import decode
 from hoptrace_collector.receive.inbox import Inbox
 from hoptrace_collector.receive.network import Network
@@ -74,6 +73,22 @@ _LEFT_FOR_THE_REST = 0.4
 _DEADLINE_CHECK = 256
 # How long the span of a restore waits, once in an environment's life, for Lambda to say when that began, in seconds.
 _WAIT_FOR_RESTORE = 0.1
+_SIGNALS = ("traces", "metrics", "logs")
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _alone(method: "Callable[Concatenate[Collector, _P], _T]") -> "Callable[Concatenate[Collector, _P], _T]":
+    """Have a moment to itself: what has been sent in the background is remembered before it or after."""
+
+    @wraps(method)
+    def locked(self: "Collector", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return locked
 
 
 class Collector:
@@ -112,8 +127,8 @@ class Collector:
         self._invocations = 0
         self._recorded = False
         self._missed = tuple(missed)
-        self._cursor_path = os.path.join(settings.run_dir, "cursor.json")
-        self._remembered = cursor = load(self._cursor_path)
+        self._generations = Generations(settings.run_dir, settings.queue_bytes, counters)
+        cursor = self._generations.cursor
         # In the order of the data: read, complete, queue, send; then what is made of invocations.
         self._reader = RecordReader(
             os.path.join(settings.run_dir, "records.jsonl"), counters, cursor.position, cursor.seen_to, records
@@ -124,18 +139,17 @@ class Collector:
             now=now,
             new_id=new_id,
         )
-        self._room = Room(settings.queue_bytes)
-        self._queues: dict[str, Queue] = {}
-        self._flushers: dict[str, Flusher] = {}
-        for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True):
-            dropped = partial(_dropped, counters, signal.counter(DROPPED))
-            queue = self._queues[signal.name] = Queue(self._room, dropped)
-            exporter, backoff = exporter_for(signal.name, target, say=counters.say), Backoff(clock, _random)
-            self._flushers[signal.name] = Flusher(queue, exporter, backoff, counters, signal, clock=clock, sleep=sleep)
-        self.inbox = Inbox(
-            settings.queue_bytes, lambda: self._room.used, lambda signal: self._flushers[signal].configured
+        self._delivery = Delivery(
+            destinations_of(settings, counters, clock=clock, sleep=sleep),
+            partial(counters.failed, "sending"),
+            clock=clock,
         )
         self._emf = self._make_emf()
+        self._pace = Pace(settings.strategy, lambda: now() / 1e9)
+        # Held while something here is worked on: what is sent in the background remembers it from another thread.
+        self._lock = threading.RLock()
+        self._sent_meanwhile = self._stale = False
+        self.inbox = Inbox(settings.queue_bytes, lambda: self._delivery.used, self._delivery.configured)
         self._metrics = Metrics(
             settings.initialization_type,
             peak_concurrency,
@@ -145,23 +159,23 @@ class Collector:
             self._emf.seen if self._emf is not None else None,
         )
         self._metrics_due = clock() + settings.metric_interval
-        self._flush_due = 0.0
         self._restore = Restore()
         self._unattached = Unattached(new_id)
         self._workers = Workers()
         self._snapshots = 0
         self._alerts = self._make_alerts(settings, counters, clock)
         self._sampler = self._make_sampler()
-        take_over(cursor, self._completer, self._queues, self._sampler)
+        self._generations.take_over(self._completer, self._delivery, self._sampler)
         self._logs = self._make_logs()
         self._measures: Measures | None = None
         self._denials = Denials()
 
     # The moments of an environment's life, as `extension.lifecycle` announces them.
 
+    @_alone
     def started(self, event: Invoke | Shutdown | None) -> None:
         """Read what has been written so far, and close what an earlier generation left open."""
-        if not self._settings.refused and not any(flusher.configured for flusher in self._flushers.values()):
+        if not self._settings.refused and not any(map(self._delivery.configured, _SIGNALS)):
             what = "spans" if self._emf is not None else "spans and metrics"
             self._counters.say("no endpoint", f"OTEL_EXPORTER_OTLP_ENDPOINT is not set: {what} go nowhere")
         for missed in self._missed:
@@ -174,8 +188,10 @@ class Collector:
         self._read(self._clock() + 1.0)
         self._keep(self._completer.settle(event if isinstance(event, Invoke) else None), None)
 
+    @_alone
     def invoked(self, event: Invoke) -> None:
         """The function has been given an event."""
+        self._pace.event()
         self._invocations += 1
         self._current = event.request_id
         self._completer.invoked(event)
@@ -187,15 +203,27 @@ class Collector:
         """Whether the function's tracer has ever written anything: else nobody rings, and silence is no death."""
         return self._recorded
 
+    @_alone
+    def running(self, deadline: float) -> None:
+        """The function works: send meanwhile what is due by now, or what no invocation is held up for."""
+        send = self._pace.meanwhile(self._delivery.waiting)
+        if send:
+            self._prepare()
+        begun = self._delivery.begin(_SIGNALS, deadline, self._sent_in_background, troubled=not send)
+        self._sent_meanwhile = begun or self._delivery.busy
+
+    @_alone
     def gone(self) -> None:
         """The function's process has ended."""
         self._completer.gone()
 
+    @_alone
     def unfinished(self, event: Invoke) -> bool:
         """Read the records; tell whether this invocation has not come back yet."""
         self._read(self._clock() + 1.0)
         return self._completer.waits_for(event.request_id)
 
+    @_alone
     def drain(self, deadline: float) -> None:
         """Take in the records first and what Lambda says second: it may say that there is nothing more to come."""
         io = self._io()
@@ -204,7 +232,8 @@ class Collector:
         self._read(deadline)
         for pid in dead:  # what it has written before its end has been read by now
             self._keep(self._completer.worker_gone(pid), None)
-        if io is not None and len(self._returned) == 1 and self._returned[0].span.start >= self._idle_since:
+        alone = not self._sent_meanwhile and len(self._returned) == 1
+        if io is not None and alone and self._returned[0].span.start >= self._idle_since:
             self._metrics.network(self._returned[0].request_id, io)
         self._hear()
         if self._settings.snap_start:
@@ -212,30 +241,31 @@ class Collector:
         for batch in self.inbox.take():
             self._take(batch, None)
 
+    @_alone
     def over(self, event: Invoke) -> None:
         """The invocation came back: should its end record be missing, it was lost, and the function is well."""
         self._keep(self._completer.came_back(event.request_id), None)
 
+    @_alone
     def flush(self, deadline: float) -> None:
-        """Send after an invocation, within the time that a user has agreed to pay for.
+        """Send after an invocation, if it is time, within what a user has agreed to pay for.
 
-        Between two flushes that the user wants further apart everything is safe in the records file.
+        What is not sent now is safe in the records file, or written down here.
         """
-        if self._clock() < self._flush_due:
-            return
-        self._flush_due = self._clock() + self._settings.flush_interval
         deadline = min(deadline, self._clock() + self._settings.flush_timeout)
-        self._queue_own_signals()
         self._deliver(deadline)
-        self._flushers["traces"].flush(deadline)
-        if self._clock() >= self._metrics_due:
-            self._export_metrics()
-        self._flushers["metrics"].flush(deadline)
-        if self._logs is not None:  # again: Lambda has had a moment to deliver them
-            self._logs.take(self._completer.origin.resource)
-        self._flushers["logs"].flush(deadline)
-        self._remember()
+        self._delivery.wait(min(deadline, self._clock() + self._pace.grace))
+        if self._pace.over() or self._settings.managed_instances:
+            self._prepare()
+            self._delivery.send(_SIGNALS, deadline, held=not self._settings.managed_instances)
+            if self._logs is not None:  # again: Lambda has had a moment to deliver them
+                self._logs.take(self._completer.origin.resource)
+                self._delivery.send(("logs",), deadline, held=not self._settings.managed_instances)
+            self._remember()
+        elif self._delivery.unsafe or self._alerts is not None:
+            self._remember()
 
+    @_alone
     def shutdown(self, event: Shutdown, deadline: float) -> None:
         """Close everything and send the last: alerts first, since they have the least and matter the most."""
         self.drain(deadline)
@@ -248,19 +278,18 @@ class Collector:
         self._keep(self._completer.shutdown(event), None)
         if self._sampler is not None:
             self._sampler.shutdown()
-        self._queue_own_signals()
         self._remember()
         self._deliver(self._clock() + max(0.0, deadline - self._clock()) / 2, last=True)
-        for signal in ("traces", "logs"):
-            left = max(0.0, deadline - self._clock())
-            self._flushers[signal].flush(deadline - min(_LEFT_FOR_THE_REST, left / 3), last=True)
+        left = max(0.0, deadline - self._clock())
+        self._delivery.send(("traces", "logs"), deadline - min(_LEFT_FOR_THE_REST, left / 3), last=True)
         self._metrics.last()
         self._export_metrics()
-        self._flushers["metrics"].flush(deadline, last=True)
+        self._delivery.send(("metrics",), deadline, last=True)
         self._remember()
         if self._telemetry is not None:
             self._telemetry.close()
 
+    @_alone
     def snapshot(self, deadline: float) -> None:
         """Send everything, and let what cannot be sent go: every environment made of the snapshot would send it."""
         self._snapshots += 1
@@ -268,24 +297,22 @@ class Collector:
         self._queue_own_signals()
         self._deliver(deadline, last=True)
         self._export_metrics()
-        for signal in SIGNALS:
-            self._flushers[signal.name].flush(deadline, last=True)
-            queue = self._queues[signal.name]
-            _dropped(self._counters, signal.counter(DROPPED), sum(item.amount for item in queue.items()), "snapshot")
-            queue.remove(len(queue))
+        self._delivery.send(_SIGNALS, deadline, last=True)
+        self._delivery.forget("snapshot")
         self._reader.rotate(at=0)
         self._remember()
 
+    @_alone
     def restored(self) -> None:
         """Begin anew: no number, time or pause from before the snapshot is this environment's own."""
         self._counters.take()
         self._metrics.renew()
-        for flusher in self._flushers.values():
-            flusher.renew()
+        self._delivery.renew()
+        self._pace.renew()
         self._metrics_due = self._clock() + self._settings.metric_interval
-        self._flush_due = 0.0
         self._idle_since, self._idle_total = self._now(), self._network.total()
 
+    @_alone
     def released(self) -> None:
         """Nothing is left to do: the next event is about to be asked for."""
         if self._settings.python_path and self._invocations > 1 and not self._recorded:
@@ -302,6 +329,8 @@ class Collector:
         if self._current:
             self._metrics.released(self._current)
             self._current = ""
+        if self._stale:
+            self._remember()
         self._idle_since, self._idle_total = self._now(), self._network.total()
 
     # Taking in.
@@ -443,11 +472,12 @@ class Collector:
 
     def _take(self, batch: Batch, mark: Mark | None) -> None:
         """Queue what somebody else sent, as it came."""
-        for part in batch.parts:
+        for number, part in enumerate(batch.parts):
+            place = mark._replace(part=number) if mark is not None else None
             if self._sampler is not None and batch.signal == "traces":
                 self._sampler.take_foreign(part.data)
             else:
-                self._queues[batch.signal].put(Item(None, part.data, mark, part.amount))
+                self._delivery.put(batch.signal, Item(None, part.data, place, part.amount))
 
     def _keep(
         self, finished: Iterable[Finished], mark: Mark | None, record: object = None, *, seen: bool = False
@@ -461,7 +491,7 @@ class Collector:
             if self._sampler is None:
                 for span in spans:
                     # What was made here is in no file: without a mark the cursor takes it along.
-                    self._queues["traces"].put(Item(each.origin, encode_span(span), mark))
+                    self._delivery.put("traces", Item(each.origin, encode_span(span), mark))
             else:
                 request_id = record.request_id if isinstance(record, SpanEnded | End) else ""
                 whole = each._replace(spans=spans)
@@ -473,6 +503,13 @@ class Collector:
 
     # Sending.
 
+    def _prepare(self) -> None:
+        """Queue what has been put off until something is sent."""
+        self._pace.sent()
+        self._queue_own_signals()
+        if self._clock() >= self._metrics_due:
+            self._export_metrics()
+
     def _deliver(self, deadline: float, *, last: bool = False) -> None:
         if self._alerts is not None:
             self._alerts.deliver(deadline, last=last)
@@ -482,33 +519,34 @@ class Collector:
         points = self._metrics.take(self._counters.take())
         if self._emf is not None:
             self._emf.written(points)
-        if points and self._flushers["metrics"].configured:
+        if points and self._delivery.configured("metrics"):
             body = encode_metrics(self._completer.origin.resource, points)
-            self._queues["metrics"].put(Item(None, body, amount=0))
+            self._delivery.put("metrics", Item(None, body, amount=0))
 
     # Remembering.
 
     def _remember(self) -> None:
-        """Write down where the next generation goes on."""
-        if not any(self._queues.values()):
-            self._reader.rotate()
-        cursor = leave(self._reader, self._completer, self._queues, self._sampler)
-        if cursor == self._remembered:
-            return
-        try:
-            save(self._cursor_path, cursor)
-            self._remembered = cursor
-        except OSError as error:
-            self._counters.failed("cursor.json", error)
+        """Write down where the next generation goes on; what is left unread by that is none."""
+        self._queue_own_signals()
+        self._delivery.unsafe = self._stale = False
+        self._generations.leave(self._reader, self._completer, self._delivery, self._sampler)
+
+    def _sent_in_background(self) -> None:
+        """Remember what has been sent: now, or when whoever works here is done."""
+        self._stale = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._remember()
+            finally:
+                self._lock.release()
 
     def _own_signals(self) -> "Measures":
         if self._measures is None:
             # Only for who uses them.
             from hoptrace_collector.measures import Measures
 
-            self._measures = Measures(
-                self._queues["metrics"], self._queues["logs"], self._counters, lambda: self._completer.origin.resource
-            )
+            inlets = self._delivery.inlet("metrics"), self._delivery.inlet("logs")
+            self._measures = Measures(*inlets, self._counters, lambda: self._completer.origin.resource)
         return self._measures
 
     def _queue_own_signals(self) -> None:
@@ -524,7 +562,7 @@ class Collector:
 
         return FunctionLogs(
             self._telemetry.take_lines,
-            self._queues["logs"],
+            self._delivery.inlet("logs"),
             self._counters,
             opened=self._completer.opened,
             managed=self._settings.managed_instances,
@@ -554,7 +592,7 @@ class Collector:
         from hoptrace_collector.sampling.sampler import Sampler
 
         limit = self._settings.queue_bytes // 8
-        return Sampler(self._settings.sampling, limit, self._counters, self._queues["traces"].put, self._now)
+        return Sampler(self._settings.sampling, limit, self._counters, self._delivery.inlet("traces").put, self._now)
 
     @staticmethod
     def _make_alerts(settings: Settings, counters: Counters, clock: Callable[[], float]) -> "Alerts | None":
@@ -576,13 +614,3 @@ class Collector:
             counters,
             clock=clock,
         )
-
-
-def _dropped(counters: Counters, kind: str, count: int, reason: str) -> None:
-    if count:
-        counters.add(kind, reason, count)
-
-
-def _random() -> float:
-    """Return a number in [0, 1) for the jitter; the module `random` would cost more than all it is wanted for."""
-    return int.from_bytes(os.urandom(2), "big") / 65536

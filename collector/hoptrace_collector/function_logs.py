@@ -6,7 +6,7 @@ from typing import Any
 from hoptrace_collector.counters import RECEIVED, Counters
 from hoptrace_collector.export.logs import encode_logs
 from hoptrace_collector.model import Begin, End, Line
-from hoptrace_collector.pipeline.queue import Item, Queue
+from hoptrace_collector.pipeline.queue import Inlet, Item
 from hoptrace_collector.receive.function_logs import read
 from hoptrace_collector.receive.owners import Owners
 
@@ -19,7 +19,7 @@ class FunctionLogs:
     def __init__(
         self,
         lines: Callable[[], Iterable[Line]],
-        queue: Queue,
+        queue: Inlet,
         counters: Counters,
         *,
         opened: Iterable[Begin],

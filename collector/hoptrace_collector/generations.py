@@ -1,80 +1,131 @@
-"""What one generation of the collector leaves to the next, in memory's terms; `receive.cursor` has it on disk.
+"""What one generation of the collector leaves to the next; `receive.cursor` and `receive.journal` have it on disk.
 
-The next one goes on at the oldest span of the records file that has not been sent. What waits and is in no file, or in
-one that has no name any more, is taken along.
+The next one goes on at the oldest span of the records file that some destination has not had; each destination knows up
+to where it has. What waits and is in no file, or in one that has no name any more, goes into the journal.
 """
 
-from collections.abc import Mapping
+import os
 from typing import TYPE_CHECKING
 
 from hoptrace_collector.complete import Completer
+from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import Begin
-from hoptrace_collector.pipeline.queue import Item, Queue
-from hoptrace_collector.receive.cursor import Cursor, Unsent
+from hoptrace_collector.pipeline.delivery import Delivery
+from hoptrace_collector.pipeline.destination import Place
+from hoptrace_collector.pipeline.queue import Item
+from hoptrace_collector.receive.cursor import Cursor, load, save
 from hoptrace_collector.receive.decode import decode
-from hoptrace_collector.receive.records import HELD, RecordReader
+from hoptrace_collector.receive.journal import Journal, Kept
+from hoptrace_collector.receive.records import HELD, ROTATE_AT, ROTATE_BEHIND, RecordReader
 
 if TYPE_CHECKING:
     from hoptrace_collector.sampling.sampler import Sampler
 
-__all__ = ["leave", "take_over"]
+__all__ = ["Generations"]
 
 
-def take_over(
-    cursor: Cursor, completer: Completer, queues: Mapping[str, Queue], sampler: "Sampler | None" = None
-) -> None:
-    """Go on where an earlier generation was; the reader begins at the cursor's position by itself."""
-    begins = [begin for begin in map(decode, cursor.opened) if isinstance(begin, Begin)]
-    completer.resume(begins, cursor.closed, cursor.origin)
-    for signal, origin, amount, data, _ in cursor.unsent:
-        if signal in queues:
-            queues[signal].put(Item(origin, data, amount=amount))
-    if sampler is not None:
-        sampler.resume(
-            begins,
-            None if cursor.pending is None else dict(cursor.pending),
-            [
-                (each.request_id, each.origin, each.data)
-                for each in cursor.unsent
-                if each.signal == HELD and each.origin
-            ],
-        )
+class Generations:
+    """The files in `run_dir` that one generation writes and the next reads; `limit` bytes of what is in no other."""
 
+    def __init__(self, run_dir: str, limit: int, counters: Counters) -> None:
+        self._path = os.path.join(run_dir, "cursor.json")
+        self._counters = counters
+        self.cursor = load(self._path)
+        self._journal = Journal(os.path.join(run_dir, "journal"), limit, counters)
+        # By the identity of what waits: its number in the journal, and itself, so that no other gets its identity.
+        self._written: dict[int, tuple[int, object]] = {}
 
-def leave(
-    reader: RecordReader, completer: Completer, queues: Mapping[str, Queue], sampler: "Sampler | None" = None
-) -> Cursor:
-    """Return what the next generation has to know."""
-    waiting = [(signal, item, "") for signal, queue in queues.items() for item in queue.items()]
-    undecided = sampler.left() if sampler is not None else []
-    waiting += [(HELD, Item(held.origin, held.whole(), held.mark), request_id) for request_id, held in undecided]
-    position = reader.position
-    seen_to = position.offset
-    here = {
-        id(item): item.mark.offset
-        for _, item, _ in waiting
-        if position.inode and item.mark is not None and item.mark.file == reader.file
-    }
-    if here:
-        position = reader.position_at(min(here.values()))
-    return Cursor(
-        position=position,
-        seen_to=seen_to,
-        origin=completer.origin,
-        opened=tuple(begin.raw for begin in completer.opened),
-        closed=tuple(completer.closed),
-        unsent=tuple(
-            Unsent(signal, item.origin, item.amount, item.data, request_id)
-            for signal, item, request_id in waiting
-            if id(item) not in here
-        ),
-        pending=None
-        if sampler is None
-        else tuple(
-            sorted(
-                (item.mark.offset, HELD if signal == HELD else item.mark.decided)
-                for signal, item, _ in waiting
-                if id(item) in here
+    def take_over(self, completer: Completer, delivery: Delivery, sampler: "Sampler | None" = None) -> None:
+        """Go on where an earlier generation was; the reader begins at the cursor's position by itself."""
+        begins = [begin for begin in map(decode, self.cursor.opened) if isinstance(begin, Begin)]
+        completer.resume(begins, self.cursor.closed, self.cursor.origin)
+        sent = {name: Place(offset, part) for name, offset, part in self.cursor.sent}
+        for destination in delivery.destinations:
+            destination.sent = sent.get(destination.name, Place())
+        held = []
+        for number, kept in self._journal.load().items():
+            item = Item(kept.origin, kept.data, amount=kept.amount)
+            self._written[id(item)] = (number, item)
+            if kept.signal == HELD:
+                held.append((kept.request_id, kept.origin, kept.data))
+            for destination in delivery.destinations:
+                if destination.name in kept.destinations and kept.signal in destination.queues:
+                    destination.put(kept.signal, item)
+        if sampler is not None:
+            pending = self.cursor.pending
+            sampler.resume(begins, None if pending is None else dict(pending), held)
+
+    def leave(
+        self, reader: RecordReader, completer: Completer, delivery: Delivery, sampler: "Sampler | None" = None
+    ) -> None:
+        """Write down what the next generation has to know; errors are counted."""
+        reader.rotate(at=ROTATE_AT if delivery.empty else ROTATE_BEHIND)
+        position, waiting = reader.position, _Waiting()
+        file = reader.file if position.inode else 0
+        pending: set[tuple[int, str]] = set()
+        sent = []
+        for destination in delivery.destinations:
+            first = Place(position.offset)
+            if file == 1 and reader.resumed:
+                first = max(first, destination.sent)
+            for signal, queue in destination.queues.items():
+                for item in queue.items():
+                    if file and item.mark is not None and item.mark.file == file:
+                        first = min(first, Place(item.mark.offset, item.mark.part))
+                        pending.add((item.mark.offset, item.mark.decided))
+                    else:
+                        waiting.add(item, item, signal, destination.name)
+            sent.append((destination.name, *first))
+        start = min(offset for _, offset, _ in sent)
+        undecided = False
+        for request_id, held in sampler.left() if sampler is not None else ():
+            if file and held.mark is not None and held.mark.file == file:
+                start, undecided = min(start, held.mark.offset), True
+                pending.add((held.mark.offset, HELD))
+            else:
+                waiting.add(held, Item(held.origin, held.whole()), HELD, "", request_id)
+        try:
+            self._write(waiting)
+            cursor = Cursor(
+                position=reader.position_at(start) if file else position,
+                seen_to=reader.seen_to,
+                # What is undecided is found again before it can be sent anywhere.
+                sent=tuple(
+                    (name, *min(Place(offset, part), Place(start))) if undecided else (name, offset, part)
+                    for name, offset, part in sent
+                ),
+                origin=completer.origin,
+                opened=tuple(begin.raw for begin in completer.opened),
+                closed=tuple(completer.closed),
+                pending=None if sampler is None else tuple(sorted(pending)),
             )
-        ),
-    )
+            if cursor != self.cursor:
+                # After the journal: what stands in both is sent twice at worst, what stands in neither is lost.
+                save(self._path, cursor)
+                self.cursor = cursor
+        except OSError as error:
+            self._counters.failed("cursor.json", error)
+
+    def _write(self, waiting: "_Waiting") -> None:
+        for identity, (number, _) in list(self._written.items()):
+            found = waiting.items.pop(identity, None)
+            self._journal.left(number, found[1].destinations if found is not None else frozenset())
+            if found is None:
+                del self._written[identity]
+        for identity, (thing, kept) in waiting.items.items():
+            number = self._journal.put(kept)
+            if number:
+                self._written[identity] = (number, thing)
+        self._journal.write()
+
+
+class _Waiting:
+    """What waits and is in no records file, each thing once, with the destinations that it waits for."""
+
+    def __init__(self) -> None:
+        self.items: dict[int, tuple[object, Kept]] = {}
+
+    def add(self, thing: object, item: Item, signal: str, destination: str, request_id: str = "") -> None:
+        known = self.items.get(id(thing))
+        names = frozenset((destination,)) | (known[1].destinations if known is not None else frozenset())
+        self.items[id(thing)] = (thing, Kept(signal, item.origin, item.amount, item.data, names, request_id))

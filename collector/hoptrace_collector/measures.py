@@ -11,7 +11,7 @@ from hoptrace_collector.counters import DROPPED, RECEIVED, Counters
 from hoptrace_collector.export.encode import encode_metrics
 from hoptrace_collector.export.logs import encode_logs
 from hoptrace_collector.model import INT64_MAX, Histogram, LogRecord, Measured, Number
-from hoptrace_collector.pipeline.queue import Item, Queue
+from hoptrace_collector.pipeline.queue import Inlet, Item
 
 __all__ = ["Measures"]
 
@@ -26,7 +26,7 @@ Resource = tuple[tuple[str, Any], ...]
 class Measures:
     """Merges points, and queues them and log records when asked to."""
 
-    def __init__(self, metrics: Queue, logs: Queue, counters: Counters, resource: Callable[[], Resource]) -> None:
+    def __init__(self, metrics: Inlet, logs: Inlet, counters: Counters, resource: Callable[[], Resource]) -> None:
         """`resource`: who has made what is queued now."""
         self._metrics = metrics
         self._logs = logs

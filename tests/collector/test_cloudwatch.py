@@ -17,7 +17,7 @@ from hoptrace_collector.export.cloudwatch import CloudWatch, service_of
 from hoptrace_collector.export.exporter import SENT, Result
 from hoptrace_collector.export.pieces import leaves, parse_request
 from hoptrace_collector.otlp_request import new_request, parts_of
-from hoptrace_collector.pipeline.backoff import Backoff
+from hoptrace_collector.pipeline.breaker import Breaker
 from hoptrace_collector.pipeline.flush import LOGS, METRICS, TRACES, Flusher
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
 from hoptrace_collector.settings import Otlp, Secret, parse_url, read
@@ -99,7 +99,7 @@ class Pipeline:
         kind = SIGNALS[signal]
         self.queue = Queue(Room(1 << 30), lambda count, reason: self.counters.add("dropped", reason, count))
         self.exporter = CloudWatch(signal, sender or self.strict, now=lambda: float(NOW))
-        backoff = Backoff(lambda: 0.0, lambda: 1.0)
+        backoff = Breaker(lambda: 0.0, lambda: 1.0)
         self.flusher = Flusher(self.queue, self.exporter, backoff, self.counters, kind, clock=lambda: 0.0)
 
     def send(self, *requests: Any) -> None:
@@ -196,7 +196,7 @@ def test_nothing_is_sent_twice_when_a_part_was_taken_and_the_rest_was_not() -> N
     assert (once.taken, pipeline.total("sent"), len(pipeline.queue)) == ([0], 1, 2)
     once.again = True
     pipeline.flusher = Flusher(
-        pipeline.queue, pipeline.exporter, Backoff(lambda: 0.0, lambda: 1.0), pipeline.counters, clock=lambda: 0.0
+        pipeline.queue, pipeline.exporter, Breaker(lambda: 0.0, lambda: 1.0), pipeline.counters, clock=lambda: 0.0
     )
     pipeline.flusher.flush(1.0)
     assert (once.taken, pipeline.total("sent")) == ([0, 1, 2], 3)
@@ -266,7 +266,7 @@ def test_a_missing_permission_is_one_line_that_says_which() -> None:
         lines: list[str] = []
         counters = Counters(lines.append)
         queue = Queue(Room(1 << 20), lambda _count, _reason: None)
-        flusher = Flusher(queue, exporter_for("traces", target), Backoff(lambda: 0.0, lambda: 1.0), counters)
+        flusher = Flusher(queue, exporter_for("traces", target), Breaker(lambda: 0.0, lambda: 1.0), counters)
         for _ in range(2):
             queue.put(Item(None, parts_of("traces", parse_request("traces", now_request()))[0].data))
             flusher.flush(time.monotonic() + 5)

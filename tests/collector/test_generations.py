@@ -2,6 +2,7 @@
 
 import json
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import Origin, Shutdown
-from hoptrace_collector.receive.cursor import Cursor, Unsent, load, save
+from hoptrace_collector.receive.cursor import Cursor, load, save
 from hoptrace_collector.receive.records import Position
 from hoptrace_collector.settings import Otlp, Settings, parse_url
 from hoptrace_collector.settings.sampling import Sampling, parse_rules
@@ -38,10 +39,10 @@ def test_a_cursor_is_read_as_it_was_written(tmp_path: Path) -> None:
     cursor = Cursor(
         Position(7, 8, 9),
         5,
+        (("", 4, 0), ("other", 8, 2)),
         origin,
         ({"type": "begin"},),
         ("ab",),
-        (Unsent("metrics", None, 0, b"m"), Unsent("traces", origin, 1, b"\0\xff")),
     )
     save(str(tmp_path / "cursor.json"), cursor)
     assert load(str(tmp_path / "cursor.json")) == cursor
@@ -49,13 +50,34 @@ def test_a_cursor_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["cursor.json"]
 
 
+def checked(body: bytes) -> bytes:
+    return b"%08x\n" % zlib.crc32(body) + body
+
+
 @given(
     st.binary(max_size=100)
-    | st.sampled_from([b"[" * 99999, b"null", b'{"unsent":[["traces",[[]],1,"%%"],["logs",null,1,"x"],[1]]}'])
+    | st.sampled_from([b"[" * 99999, b"null", b"{}", b'{"sent":[["",1,1],[1],["a","b",2]]}']).map(checked)
 )
 @settings(deadline=None, max_examples=50)
 def test_a_damaged_cursor_is_an_empty_one(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("run") / "cursor.json"
+    path.write_bytes(content)
+    assert load(str(path))._replace(sent=()) == Cursor()
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=50)
+def test_a_cursor_of_which_one_bit_has_turned_or_the_end_is_missing_is_an_empty_one(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("run") / "cursor.json"
+    save(str(path), Cursor(Position(7, 8, 9), 5, (("", 4, 0),), None, ({"type": "begin"},), ("ab",)))
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[at:]
     path.write_bytes(content)
     assert load(str(path)) == Cursor()
 
@@ -65,11 +87,11 @@ def test_what_stands_in_the_file_is_not_copied_into_the_cursor(tmp_path: Path) -
     collector = make(tmp_path, f"http://127.0.0.1:{free_port()}")
     collector.started(None)
     collector.flush(soon())
-    cursor = json.loads((tmp_path / "cursor.json").read_text())
+    cursor = json.loads((tmp_path / "cursor.json").read_text().partition("\n")[2])
     first_line = (tmp_path / "records.jsonl").read_bytes().index(b"\n") + 1
     assert cursor["offset"] == first_line, "at the first span that was not sent"
     assert cursor["seen_to"] == (tmp_path / "records.jsonl").stat().st_size
-    assert cursor["unsent"] == []
+    assert not (tmp_path / "journal").exists()
 
 
 def test_the_file_is_rotated_once_it_is_sent_and_nothing_is_lost_over_it(tmp_path: Path) -> None:

@@ -130,21 +130,18 @@ def test_lines_of_any_length_survive_any_size_of_reads(
     read.close()
 
 
-def test_a_read_file_is_rotated_and_what_its_writer_still_writes_is_read(
-    tmp_path: Path, counters: Counters, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(records, "ROTATE_AT", 100)
+def test_a_read_file_is_rotated_and_what_its_writer_still_writes_is_read(tmp_path: Path, counters: Counters) -> None:
     read = reader(tmp_path, counters)
     write(tmp_path, {"n": 1})
     assert numbers(read) == [1]
-    read.rotate()
+    read.rotate(at=100)
     assert (tmp_path / "records.jsonl").exists(), "too small to be rotated"
     held = os.open(tmp_path / "records.jsonl", os.O_WRONLY | os.O_APPEND)
     write(tmp_path, {"n": 2, "pad": "x" * 100})
-    read.rotate()
+    read.rotate(at=100)
     assert (tmp_path / "records.jsonl").exists(), "not read to its end"
     assert numbers(read) == [2]
-    read.rotate()
+    read.rotate(at=100)
     assert (tmp_path / "records.jsonl").stat().st_size == 0
     assert read.position == Position(0, 0), "the next generation cannot find this file"
     os.write(held, b'{"n": 3}\n')

@@ -27,7 +27,7 @@ from hoptrace_collector.export.exporter import SENT, Limits, Loss, Result
 from hoptrace_collector.export.pieces import Piece, leaves, parse_request
 from hoptrace_collector.export.sender import Sender
 from hoptrace_collector.model import Origin, Span
-from hoptrace_collector.pipeline.backoff import Backoff
+from hoptrace_collector.pipeline.breaker import Breaker
 from hoptrace_collector.pipeline.flush import METRICS, Flusher
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
 from hoptrace_collector.settings import Otlp, Secret, parse_url
@@ -52,7 +52,7 @@ class Rig:
         self.queue = Queue(Room(limit), lambda count, reason: self.counters.add("dropped", reason, count))
         self.sender = Sender(Otlp(parse_url(url), timeout=timeout, **target), now=time.time)  # type: ignore[arg-type]
         self.ahead = 0.0
-        self.backoff = Backoff(self.clock, lambda: 1.0)
+        self.backoff = Breaker(self.clock, lambda: 1.0)
         self.flusher = Flusher(self.queue, self.sender, self.backoff, self.counters, clock=self.clock, sleep=self.sleep)
 
     def clock(self) -> float:
@@ -375,15 +375,15 @@ def name_of(data: bytes) -> str:
 
 def test_pauses_grow_and_attempts_shrink_until_the_backend_answers() -> None:
     now = [0.0]
-    backoff = Backoff(lambda: now[0], lambda: 1.0)
+    backoff = Breaker(lambda: now[0], lambda: 1.0)
     assert [backoff.failed() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert backoff.attempt(2.0) == 0.5
+    assert backoff.limit(2.0) == 0.5
     assert backoff.pausing
     now[0] = 60.1
     assert not backoff.pausing
     backoff.succeeded()
-    assert backoff.attempt(2.0) == 2.0
-    assert Backoff(lambda: 0.0, lambda: 0.0).failed() == 0.5, "jitter takes off up to half"
+    assert backoff.limit(2.0) == 2.0
+    assert Breaker(lambda: 0.0, lambda: 0.0).failed() == 0.5, "jitter takes off up to half"
 
 
 def foreign(name: str, amount: int = 1, size: int = 10) -> Item:
@@ -433,7 +433,7 @@ def test_metrics_wait_for_the_backend_and_go_in_one_request() -> None:
         counters = Counters(lambda _: None)
         queue = Queue(Room(100_000), lambda count, reason: counters.add("metrics_dropped", reason, count))
         sender = Sender(Otlp(parse_url(backend.url)), now=time.time)
-        flusher = Flusher(queue, sender, Backoff(time.monotonic, lambda: 1.0), counters, METRICS)
+        flusher = Flusher(queue, sender, Breaker(time.monotonic, lambda: 1.0), counters, METRICS)
         for number in range(3):
             queue.put(Item(None, encode_metrics((("n", number),), []), amount=0))
         flusher.flush(time.monotonic() + 5)

@@ -22,7 +22,7 @@ from hoptrace_collector.export.file import File
 from hoptrace_collector.export.stdout import LONGEST, Stdout
 from hoptrace_collector.otlp_json import merge, to_json
 from hoptrace_collector.otlp_request import new_request, parts_of
-from hoptrace_collector.pipeline.backoff import Backoff
+from hoptrace_collector.pipeline.breaker import Breaker
 from hoptrace_collector.pipeline.flush import Flusher
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
 from hoptrace_collector.settings import Otlp, read
@@ -107,7 +107,7 @@ def flush(exporter: Any, *bodies: bytes) -> Counters:
         request.MergeFromString(body)
         for part in parts_of("traces", request):
             queue.put(Item(None, part.data, amount=part.amount))
-    Flusher(queue, exporter, Backoff(lambda: 0.0, lambda: 1.0), counters, clock=lambda: 0.0).flush(5.0)
+    Flusher(queue, exporter, Breaker(lambda: 0.0, lambda: 1.0), counters, clock=lambda: 0.0).flush(5.0)
     assert not len(queue)
     return counters
 

@@ -42,6 +42,9 @@ class Work(Protocol):
     def attached(self) -> bool:
         """Whether the function's process has ever been heard of: where it has not, nobody rings."""
 
+    def running(self, deadline: float) -> None:
+        """The function works on it: what holds nobody up can be done meanwhile, in another thread."""
+
     def gone(self) -> None:
         """No function process is alive."""
 
@@ -128,6 +131,8 @@ class Lifecycle:
     def _invocation(self, event: Invoke, *, rung: bool) -> None:
         self._work.invoked(event)
         deadline = self._deadline(event.deadline_ms) - MARGIN
+        if not rung:
+            self._guard("background", lambda: self._work.running(deadline))
         heard = "rung" if rung else self._wait(event, deadline)
         if heard == "gone" and not self._work.attached:
             # Nobody would ring: what the invocations before have left is sent while this one runs.

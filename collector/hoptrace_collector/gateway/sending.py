@@ -1,6 +1,5 @@
 """One signal's way to one destination: the pipeline of the extension, with the limits of who has much to send."""
 
-import os
 import time
 from collections.abc import Iterable
 
@@ -10,7 +9,7 @@ from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.export.exporter import Limits
 from hoptrace_collector.export.sender import Sender
 from hoptrace_collector.otlp_request import Part
-from hoptrace_collector.pipeline.backoff import Backoff
+from hoptrace_collector.pipeline.breaker import Breaker
 from hoptrace_collector.pipeline.flush import Flusher, Signal
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
 from hoptrace_collector.settings import Otlp
@@ -30,8 +29,7 @@ class Sending:
         exporter = exporter_for(signal.name, target, connections=self._connections, say=counters.say)
         if isinstance(exporter, Sender):
             exporter.limits = _LIMITS
-        backoff = Backoff(time.monotonic, _random)
-        self._flusher = Flusher(self.queue, exporter, backoff, counters, signal)
+        self._flusher = Flusher(self.queue, exporter, Breaker(time.monotonic), counters, signal)
 
     def flush(self, deadline: float, *, last: bool) -> None:
         """Send until `deadline` (monotonic), or with `last` also try again until then."""
@@ -49,7 +47,3 @@ class Sending:
     def close(self) -> None:
         """End the connections to the backend."""
         self._connections.close()
-
-
-def _random() -> float:
-    return int.from_bytes(os.urandom(2), "big") / 65536

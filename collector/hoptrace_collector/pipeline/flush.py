@@ -4,14 +4,18 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from hoptrace_collector.counters import DROPPED, FAILED, SENT, Counters
+from hoptrace_collector.counters import DROPPED, FAILED, SENT
 from hoptrace_collector.export.encode import encode_foreign, encode_traces
 from hoptrace_collector.export.exporter import RETRY, TOO_LARGE, Exporter, Loss, Result
 from hoptrace_collector.export.exporter import SENT as TAKEN
 from hoptrace_collector.model import Origin
 from hoptrace_collector.otlp_request import Part
-from hoptrace_collector.pipeline.backoff import Backoff
+from hoptrace_collector.pipeline.breaker import Breaker
 from hoptrace_collector.pipeline.queue import Item, Queue
+from hoptrace_collector.pipeline.tally import Tally
+
+# A failure that took so much of its time was no answer.
+_ALL_OF_IT = 0.9
 
 __all__ = ["LOGS", "METRICS", "SIGNALS", "TRACES", "Flusher", "Signal"]
 
@@ -42,20 +46,24 @@ class Flusher:
         self,
         queue: Queue,
         exporter: Exporter,
-        backoff: Backoff,
-        counters: Counters,
+        breaker: Breaker,
+        counters: Tally,
         signal: Signal = TRACES,
         *,
+        patience: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`patience`: how long an invocation would wait for an answer, in seconds."""
         self._queue = queue
+        self._patience = patience
         self._exporter = exporter
-        self._backoff = backoff
+        self.breaker = breaker
         self._counters = counters
         self._signal = signal
         self._clock = clock
         self._sleep = sleep
+        self._round = 0
         self._most = exporter.limits.items
         self._bytes = exporter.limits.size
 
@@ -66,44 +74,66 @@ class Flusher:
 
     def renew(self) -> None:
         """Begin anew after a snapshot was restored: what the backend was like before means nothing."""
-        self._backoff.succeeded()
+        self.breaker.succeeded()
 
-    def flush(self, deadline: float, *, last: bool = False) -> None:
-        """Send until `deadline` (monotonic). `last`: nobody waits and nothing comes after, so wait and try again."""
-        signal = self._signal
+    @property
+    def due(self) -> bool:
+        """Whether something waits that may be sent now."""
+        return bool(len(self._queue)) and not self.breaker.pausing
+
+    def flush(self, deadline: float, *, held: bool = False, last: bool = False) -> bool:
+        """Send until `deadline` (monotonic); false when the destination did not answer at all in the time it had.
+
+        `held`: an invocation is held up for it, so a destination that is in trouble is left alone. `last`: nobody
+        waits and nothing comes after, so wait and try again.
+        """
         if not self.configured:
-            items = self._queue.items()
-            if items:
-                self._counters.add(signal.counter(DROPPED), "no_endpoint", _count(items))
-                self._queue.remove(len(items))
-            return
-        if self._backoff.pausing and not last:
-            return
-        while len(self._queue) and self._clock() < deadline:
-            items = self._queue.head(self._most, self._bytes)
-            result = self._attempt(items, deadline, last=last)
+            self._drop_all()
+            return True
+        if not last and (self.breaker.pausing or (held and self.breaker.open)):
+            return True
+        patience = max(0.0, deadline - self._clock())
+        while len(self._queue) and (begun := self._clock()) < deadline:
+            limit = min(deadline - begun, self._exporter.timeout)
+            if held:
+                limit = min(limit, self.breaker.limit(patience))
+            items, round_ = self._queue.head(self._most, self._bytes), self._round
+            result = self._exporter.send(_body(items), begun + limit)
+            took = self._clock() - begun
+            if round_ != self._round:
+                return True  # nobody counts on it any more
             if result.kind == RETRY:
-                pause = self._backoff.failed(result.wait)
+                self._queue.keep()
+                pause = self.breaker.failed(result.wait)
                 if last:
                     # Two seconds are all there is: shorter pauses, unless the backend itself asked for one.
                     pause = max(result.wait, pause / 5)
-                self._counters.add(signal.counter(FAILED), "unavailable")
-                self._counters.say(
-                    f"{signal.name} retry",
-                    f"{self._exporter.name} did not take {signal.items} ({result.reason}); kept for later",
-                )
+                self._later(result.reason)
                 if not last or self._clock() + pause >= deadline:
-                    return
+                    return took < limit * _ALL_OF_IT
                 self._sleep(pause)
                 continue
-            self._backoff.succeeded()
+            self.breaker.succeeded(slow=not held and took > self._patience)
             self._settle(items, result)
+        return True
 
-    def _attempt(self, items: list[Item], deadline: float, *, last: bool) -> Result:
-        timeout = self._exporter.timeout
-        if not last:
-            timeout = self._backoff.attempt(timeout)
-        return self._exporter.send(_body(items), min(deadline, self._clock() + timeout))
+    def abandon(self) -> None:
+        """Count no more on what is being sent by another thread: it is to be sent again."""
+        self._round += 1
+        self._queue.keep()
+
+    def _later(self, reason: str) -> None:
+        signal = self._signal
+        self._counters.add(signal.counter(FAILED), "unavailable")
+        self._counters.say(
+            f"{signal.name} retry", f"{self._exporter.name} did not take {signal.items} ({reason}); kept for later"
+        )
+
+    def _drop_all(self) -> None:
+        items = self._queue.items()
+        if items:
+            self._add(DROPPED, "no_endpoint", _count(items))
+            self._queue.remove(len(items))
 
     def _settle(self, items: list[Item], result: Result) -> None:
         signal, count = self._signal, _count(items)
@@ -111,6 +141,7 @@ class Flusher:
             # Halve for good: a backend's limit does not change between two batches.
             self._most = max(1, count // 2)
             self._bytes = max(1, sum(len(item.data) for item in items) // 2)
+            self._queue.keep()
             return
         parts: Iterable[Part] = result.rest
         if result.kind == TOO_LARGE and items[0].origin is None:

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from hoptrace_collector.counters import Counters
 
-__all__ = ["HELD", "RULE", "SHARE", "Line", "Mark", "Position", "RecordReader"]
+__all__ = ["HELD", "ROTATE_AT", "ROTATE_BEHIND", "RULE", "SHARE", "Line", "Mark", "Position", "RecordReader"]
 
 PROTOCOL = 1
 ROTATE_AT = 1024 * 1024
+ROTATE_BEHIND = 4 * 1024 * 1024
 LONGEST_LINE = 4 * 1024 * 1024
 OLD_FILES = 4
 _CHUNK = 256 * 1024
@@ -28,7 +29,8 @@ HELD, RULE, SHARE = "held", "rule", "share"
 
 
 class Mark(NamedTuple):
-    """Where a line stands: the number of the file since this process began, and the line's first byte.
+    """Where something stands: the number of the file since this process began, the line's first byte, and which of
+    the things that the line holds it is.
 
     `decided` is for what is sampled: how it came to be kept.
     """
@@ -36,6 +38,7 @@ class Mark(NamedTuple):
     file: int
     offset: int
     decided: str = RULE
+    part: int = 0
 
 
 class Position(NamedTuple):
@@ -79,19 +82,34 @@ class RecordReader:
         self._seen_to = seen_to
         self._files: list[_File] = []
         self._number = 0
+        # Whether the first file is the one that an earlier generation has read.
+        self.resumed = False
         if descriptor is not None:
             self._adopt(descriptor)
 
     @property
     def position(self) -> Position:
         """How far the file that the path names has been read."""
-        if not self._files or not self._files[-1].named:
+        if not self._files or not self._files[-1].named or not self._is_there():
             return Position(0, 0)
         return self._files[-1].position
+
+    def _is_there(self) -> bool:
+        """Whether the path still names the last file: the user's code may have wiped it."""
+        try:
+            return os.lstat(self._path).st_ino == self._files[-1].inode
+        except OSError:
+            return False
 
     def position_at(self, offset: int) -> Position:
         """The position in the file that the path names, were it read up to `offset` only."""
         return self._files[-1].position_at(offset)
+
+    @property
+    def seen_to(self) -> int:
+        """Up to where this or an earlier generation has read the file that the path names."""
+        earlier = self._seen_to if self.file == 1 else 0
+        return max(self.position.offset, earlier if self.position.inode else 0)
 
     @property
     def file(self) -> int:
@@ -121,15 +139,15 @@ class RecordReader:
             except OSError as error:
                 self._counters.failed("reading records", error)
 
-    def rotate(self, *, at: int | None = None) -> None:
-        """Put an empty file in the place of one of which more than `at` bytes, 1 MiB, have been read to its end.
+    def rotate(self, *, at: int = ROTATE_AT) -> None:
+        """Put an empty file in the place of one of which more than `at` bytes have been read to its end.
 
         The tracer sees at the next invocation that the path names another file and opens that; what it still writes
-        until then is read by the descriptor that stays open here. To be called when nothing waits to be sent.
+        until then is read by the descriptor that stays open here. What waits to be sent is in no file then.
         """
         if not self._files or not (file := self._files[-1]).named:
             return
-        if file.offset > (ROTATE_AT if at is None else at) and file.read_to_end():
+        if file.offset > at and file.read_to_end():
             fresh = self._path + ".new"
             try:
                 descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -178,7 +196,9 @@ class RecordReader:
             current.named = False
         self._number += 1
         file = _File(descriptor, status.st_ino, self._number)
-        if self._number == 1 and not (self._start is not None and file.resume(self._start)):
+        if self._number == 1 and self._start is not None:
+            self.resumed = file.resume(self._start)
+        if not self.resumed:
             self._seen_to = 0
         self._files.append(file)
         while len(self._files) > OLD_FILES + 1:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hoptrace_collector.address import Url, is_here
 from hoptrace_collector.settings.aws import Aws, read_aws
+from hoptrace_collector.settings.destinations import Targets, read_destinations
 from hoptrace_collector.settings.lookup import Lookup, unquote
 from hoptrace_collector.settings.measuring import Measuring, read_measuring
 from hoptrace_collector.settings.otlp import Otlp, read_otlp
+from hoptrace_collector.settings.strategy import FlushStrategy, read_strategy
 
 if TYPE_CHECKING:
     from hoptrace_collector.proxies import Proxies
@@ -39,7 +41,8 @@ class Settings(NamedTuple):
     logs: Otlp = Otlp()
     metric_interval: float = 60.0
     flush_timeout: float = 2.0
-    flush_interval: float = 0.0
+    strategy: FlushStrategy = FlushStrategy()
+    destinations: tuple[Targets, ...] = ()
     telemetry_port: int = 4319
     otlp_port: int = 4318
     python_path: str = ""
@@ -70,7 +73,12 @@ class Settings(NamedTuple):
         Also the complaint of it. What listens on another port of this machine, such as a collector or a gateway of
         the user's, is none of ours and stays.
         """
-        circles = [target for target in (self.traces, self.metrics, self.logs) if is_here(target.url, port)]
+        circles = [
+            target
+            for each in (Targets("", self.traces, self.metrics, self.logs), *self.destinations)
+            for target in (each.traces, each.metrics, each.logs)
+            if is_here(target.url, port)
+        ]
         if not circles:
             return self, []
         names = " and ".join(dict.fromkeys(target.source for target in circles))
@@ -79,11 +87,20 @@ class Settings(NamedTuple):
             "nothing is exported. Set HOPTRACE_EXPORTER_OTLP_ENDPOINT to the backend's address; "
             f"{names} may stay for exporters in the function"
         )
-        traces, metrics, logs = (
-            target._replace(url=None) if target in circles else target
-            for target in (self.traces, self.metrics, self.logs)
+
+        def cut(target: Otlp) -> Otlp:
+            return target._replace(url=None) if target in circles else target
+
+        cleared = self._replace(
+            traces=cut(self.traces),
+            metrics=cut(self.metrics),
+            logs=cut(self.logs),
+            destinations=tuple(
+                Targets(each.name, cut(each.traces), cut(each.metrics), cut(each.logs)) for each in self.destinations
+            ),
+            refused=True,
         )
-        return self._replace(traces=traces, metrics=metrics, logs=logs, refused=True), [line]
+        return cleared, [line]
 
 
 def from_environment() -> tuple[Settings, list[str]]:
@@ -111,7 +128,8 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         logs=read_otlp(env, get, "LOGS", aws, proxies),
         metric_interval=get.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
         flush_timeout=get.milliseconds("HOPTRACE_FLUSH_TIMEOUT", 2_000),
-        flush_interval=get.milliseconds("HOPTRACE_FLUSH_INTERVAL", 0, least=0),
+        strategy=read_strategy(env, get),
+        destinations=read_destinations(env, get, aws, proxies),
         telemetry_port=get.whole("HOPTRACE_TELEMETRY_PORT", 4319, least=1, most=65_535),
         otlp_port=get.whole("HOPTRACE_OTLP_PORT", 4318, most=65_535),
         python_path=env.get("PYTHONPATH", ""),
