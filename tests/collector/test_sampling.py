@@ -14,10 +14,15 @@ from opentelemetry.sdk.trace._sampling_experimental import composable_traceid_ra
 from opentelemetry.sdk.trace.sampling import Decision
 
 from hoptrace_collector.collector import Collector
+from hoptrace_collector.complete import Finished
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Invoke, Shutdown
+from hoptrace_collector.model import Invoke, Origin, Shutdown
+from hoptrace_collector.pipeline.queue import Item
+from hoptrace_collector.receive.decode import decode_span
 from hoptrace_collector.receive.otlp import parse
+from hoptrace_collector.receive.records import Mark
 from hoptrace_collector.sampling.probability import threshold_passed
+from hoptrace_collector.sampling.sampler import Sampler
 from hoptrace_collector.settings import Otlp, Settings, parse_url, read
 from hoptrace_collector.settings.sampling import Rule, Sampling, parse_rules
 from tests.support.functions import function
@@ -312,6 +317,20 @@ def test_what_belongs_to_no_invocation_is_decided_alone(tmp_path: Path) -> None:
         inner(5, "", trace_id=REFUSED, status=[2, ""]),
     ]
     assert sorted(int.from_bytes(span.span_id) for span in exported(tmp_path, *alone)) == [3, 5]
+
+
+def test_what_is_closed_again_without_being_counted_again_ends_its_invocation_too(tmp_path: Path) -> None:
+    put: list[Item] = []
+    sampler = Sampler(Sampling(0.1, parse_rules("error")), 1 << 20, Counters(lambda _: None), put.append, lambda: 1)
+    origin = Origin((), ("", ""))
+    inside = decode_span(inner(5, "r1", trace_id=CHOSEN)["span"])
+    own = decode_span(span(1, trace_id=CHOSEN, end=2, attributes={"faas.invocation_id": "r1"}))
+    assert inside is not None and own is not None
+    sampler.take(Finished(origin, [inside]), Mark(1, 10), "r1")
+    assert put == []
+    sampler.take(Finished(origin, [own]), None, "")
+    assert [(item.mark.offset if item.mark else None) for item in put] == [10, None]
+    assert sampler.left() == []
 
 
 def test_a_failed_initialisation_is_kept(tmp_path: Path) -> None:

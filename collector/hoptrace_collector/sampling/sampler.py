@@ -129,12 +129,12 @@ class Sampler:
         if invocation is not None:
             self._end(invocation.request_id, finished, mark)
             return
-        key = request_id or _request_id(finished.spans)
-        if ended or not key:
-            self._end(key, finished, mark)
+        if ended or not request_id:
+            # Without a record it was closed here, for the last time; without an invocation it stands alone.
+            self._end(request_id or _request_id(finished.spans), finished, mark)
             return
         for span in finished.spans:
-            group = (self._after if key in self._decided else self._open).setdefault(key, Group())
+            group = (self._after if request_id in self._decided else self._open).setdefault(request_id, Group())
             self._hold(group, Held.of(finished.origin, span, mark), failed=any_failed([span]))
 
     def take_foreign(self, data: bytes) -> None:
