@@ -139,7 +139,8 @@ class Collector:
             now=now,
             new_id=new_id,
         )
-        self._delivery = Delivery(
+        # Nothing that is made here refers back to here: what is let go closes its connections at once.
+        self._delivery = delivery = Delivery(
             destinations_of(settings, counters, clock=clock, sleep=sleep),
             partial(counters.failed, "sending"),
             clock=clock,
@@ -149,7 +150,7 @@ class Collector:
         # Held while something here is worked on: what is sent in the background remembers it from another thread.
         self._lock = threading.RLock()
         self._sent_meanwhile = self._stale = False
-        self.inbox = Inbox(settings.queue_bytes, lambda: self._delivery.used, self._delivery.configured)
+        self.inbox = Inbox(settings.queue_bytes, lambda: delivery.used, delivery.configured)
         self._metrics = Metrics(
             settings.initialization_type,
             peak_concurrency,
@@ -546,7 +547,8 @@ class Collector:
             from hoptrace_collector.measures import Measures
 
             inlets = self._delivery.inlet("metrics"), self._delivery.inlet("logs")
-            self._measures = Measures(*inlets, self._counters, lambda: self._completer.origin.resource)
+            completer = self._completer
+            self._measures = Measures(*inlets, self._counters, lambda: completer.origin.resource)
         return self._measures
 
     def _queue_own_signals(self) -> None:
@@ -576,13 +578,9 @@ class Collector:
         # Only for who has set it.
         from hoptrace_collector.export.emf import Emf
 
+        name, completer = self._settings.function_name, self._completer
         return Emf(
-            measuring.emf,
-            measuring.namespace,
-            self._settings.function_name,
-            self._counters,
-            lambda: self._completer.origin.resource,
-            self._now,
+            measuring.emf, measuring.namespace, name, self._counters, lambda: completer.origin.resource, self._now
         )
 
     def _make_sampler(self) -> "Sampler | None":
