@@ -310,6 +310,27 @@ def test_an_error_that_only_a_library_tells_keeps_the_invocation_and_refused_one
         assert collector._counters.total("sampled_out") == 3
 
 
+def test_what_a_library_has_sent_waits_for_the_next_generation_with_its_invocation(tmp_path: Path) -> None:
+    with Backend() as backend:
+        collector = make(tmp_path, backend)
+        collector.started(None)
+        write(tmp_path, *invocation(1, REFUSED)[:2])
+        collector.drain(soon())
+        receive(collector, otlp((REFUSED, 50, "x=1"), ("ab" * 16, 51, "")))
+        flush(collector)
+        assert ids(backend) == [51]
+        later = make(tmp_path, backend)
+        later.started(None)  # which closes the invocation as a crash
+        flush(later)
+        assert ids(backend) == [1, 50, 51, 1001]
+        flush(later)
+        again = make(tmp_path, backend)
+        again.started(None)
+        flush(again)
+        assert ids(backend) == [1, 50, 51, 1001]
+        assert {span.trace_state for span in spans_of(backend) if span.span_id[-1] == 50} == {"x=1"}
+
+
 def test_what_belongs_to_no_invocation_is_decided_alone(tmp_path: Path) -> None:
     alone = [
         inner(3, "", trace_id=CHOSEN),

@@ -77,8 +77,8 @@ def any_failed(spans: Iterable[Span]) -> bool:
     return any(span.status == ERROR for span in spans)
 
 
-def all_held(groups: Iterable[tuple[str, Group]]) -> Iterator[tuple[str, Held]]:
-    """Hand out everything that is held of ours, each with its invocation's request id."""
+def all_held(groups: Iterable[tuple[str, Group]]) -> Iterator[tuple[str, Held | Piece]]:
+    """Hand out everything that is held, each with its invocation's request id."""
     for request_id, group in groups:
-        for held in group.spans:
-            yield request_id, held
+        yield from ((request_id, held) for held in group.spans)
+        yield from ((request_id, piece) for piece in group.foreign)

@@ -83,20 +83,22 @@ class Sampler:
         """Take over what an earlier generation has left undecided.
 
         `pending`: the places in the file of what was neither sent nor sampled out, and how it was decided; None where
-        nobody sampled. `held`: request id, origin and the encoded span, of what is in no file.
+        nobody sampled. `held`: request id, origin and the encoded span, of what is in no file; without an origin it
+        is somebody else's.
         """
         self._pending = pending
         for begin in begins:
             self.began(begin)
         for request_id, origin, data in held:
+            group = self._open.setdefault(request_id, Group())
             if origin is None:
+                self._hold_foreign(group, Piece.of(data))
                 continue
             bare, span = without_trace_state(data)
             each = Held(origin, bare, span.trace_id, span.trace_state, None)
-            group = self._open.setdefault(request_id, Group())
             self._hold(group, each, failed=span.status.code == ERROR)
 
-    def left(self) -> list[tuple[str, Held]]:
+    def left(self) -> list[tuple[str, Held | Piece]]:
         """Return what is undecided, each with its request id."""
         return list(all_held([*self._open.items(), *self._after.items()]))
 
@@ -144,9 +146,7 @@ class Sampler:
             if request_id is None:
                 self._put(Item(None, piece.data, amount=piece.amount))
             elif (group := self._open.get(request_id)) is not None:
-                before = group.size
-                group.hold_foreign(piece)
-                self._grown(group.size - before)
+                self._hold_foreign(group, piece)
             elif (decision := self._decided.get(request_id)) is not None:
                 self._release_foreign(decision, piece)
             else:
@@ -217,6 +217,11 @@ class Sampler:
     def _hold(self, group: Group, held: Held, *, failed: bool) -> None:
         group.hold(held, failed=failed)
         self._grown(held.size)
+
+    def _hold_foreign(self, group: Group, piece: Piece) -> None:
+        before = group.size
+        group.hold_foreign(piece)
+        self._grown(group.size - before)
 
     def _grown(self, size: int) -> None:
         self._size += size
