@@ -90,6 +90,11 @@ class Running:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
+    @property
+    def backlog(self) -> Any:
+        """What waits of traces for the first destination."""
+        return self.gateway._outlets._of["traces"][0].backlog
+
     def stop(self) -> int:
         """As SIGTERM does."""
         self.left = self.call(self.gateway.finish())

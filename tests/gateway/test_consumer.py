@@ -30,6 +30,7 @@ class Backend:
         self.spans: list[int] = []
         self.peaks: list[Peak] = []
         self.fails: set[str] = set()
+        self.fails_after = 2**63
         self.lines: list[str] = []
         self.counters = Counters(self.lines.append)
         self.consumer = Consumer(
@@ -37,7 +38,7 @@ class Backend:
         )
 
     def send(self, signal: str, parts: list[Any], deadline: float) -> bool:
-        if signal in self.fails:
+        if signal in self.fails or len(self.spans) >= self.fails_after:
             return False
         for part in parts:
             if signal == "traces":
@@ -133,6 +134,16 @@ def test_what_the_backend_does_not_take_comes_again_from_where_it_begins() -> No
     assert backend.handle(asked) == {"batchItemFailures": []}
     assert backend.spans == [1, 2, 3]
     assert backend.counters.total("received") == 3
+
+
+def test_what_was_sent_before_the_backend_failed_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hoptrace_collector.gateway.consumer._CHUNK", 1)
+    backend = Backend()
+    asked = event(*(body(n, 0, 1, SHIP) for n in range(1, 4)))
+    backend.fails_after = 1
+    second = asked["Records"][1]["kinesis"]["sequenceNumber"]
+    assert backend.handle(asked) == {"batchItemFailures": [{"itemIdentifier": second}]}
+    assert backend.spans == [1]
 
 
 def test_a_record_that_cannot_be_read_holds_nobody_up() -> None:

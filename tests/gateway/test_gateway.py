@@ -168,14 +168,14 @@ def test_when_the_backend_is_away_who_sends_keeps_what_does_not_fit_and_all_that
                 refused += 1
         assert refused
         assert len(taken) > 100
-        assert gateway.gateway._senders["traces"].backlog.used <= 64 * 1024
+        assert gateway.backlog.used <= 64 * 1024
         back.set()
         assert gateway.stop() == 0
         # Those of the failed attempts were not taken.
         last = max(n for n, posted in enumerate(backend.requests) if posted.path == "/v1/traces")
         ids = {int.from_bytes(span.span_id, "big") for span in spans_of(backend, last + 1)}
         assert ids == set(taken)
-        assert gateway.gateway._senders["traces"].backlog.used == 0
+        assert gateway.backlog.used == 0
 
 
 def test_what_a_dead_backend_leaves_is_counted_and_said_at_the_end() -> None:
@@ -186,6 +186,26 @@ def test_what_a_dead_backend_leaves_is_counted_and_said_at_the_end() -> None:
         assert gateway.stop() == 1
         assert gateway.counters.total("dropped", "stopped") == 1
         assert any("it is lost" in line for line in gateway.lines)
+
+
+def test_every_destination_gets_everything_and_a_dead_one_holds_up_nobody() -> None:
+    env = {
+        "HOPTRACE_DESTINATIONS": "second,dead",
+        "HOPTRACE_DESTINATION_DEAD_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "HOPTRACE_DESTINATION_DEAD_SIGNALS": "traces",
+    }
+    with Backend() as backend, Backend() as second:
+        env["HOPTRACE_DESTINATION_SECOND_ENDPOINT"] = second.url
+        with Running(backend, env=env, queue_bytes=64 * 1024, drain=0.5) as gateway:
+            for number in range(1, 301):
+                body = traces(*[(number * 10 + n, NOW, NOW + 1) for n in range(5)])
+                wait(lambda body=body: gateway.post(body)[0] == 200)
+            wait(lambda: len(spans_of(backend)) == len(spans_of(second)) == 1500)
+            assert gateway.stop() == 0
+            lost = gateway.counters.total("destination_dropped")
+            assert gateway.counters.total("destination_dropped", "dead: queue_full") > 500
+            assert lost == 1500, "what waits for the dead one at the end is lost too, and counted"
+            assert gateway.counters.total("dropped") == 0
 
 
 def test_what_a_dead_backend_leaves_is_spooled_and_sent_by_the_next_process(tmp_path: Path) -> None:
@@ -242,13 +262,13 @@ def test_stopping_under_load_loses_nothing_that_was_taken() -> None:
 def test_a_connection_too_many_is_told_to_come_later() -> None:
     with Backend() as backend, Running(backend, connections=3) as gateway:
         held = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(3)]
-        wait(lambda: gateway.gateway._intake.connections == 3)
+        wait(lambda: gateway.gateway._door.connections == 3)
         with socket.create_connection(("127.0.0.1", gateway.port)) as one_more:
             one_more.settimeout(5)
             assert one_more.recv(1000).startswith(b"HTTP/1.1 503 ")
         for each in held:
             each.close()
-        wait(lambda: gateway.gateway._intake.connections == 0)
+        wait(lambda: gateway.gateway._door.connections == 0)
         assert gateway.post(ONE)[0] == 200
         assert gateway.counters.total("otlp_refused", "connections") == 1
 
@@ -263,8 +283,19 @@ def test_who_sends_a_byte_now_and_then_is_not_waited_for() -> None:
             slow_body.settimeout(5)
             slow_body.sendall(b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nab")
             assert slow_body.recv(100).startswith(b"HTTP/1.1 408 ")
-        wait(lambda: gateway.gateway._intake.connections == 0)
+        wait(lambda: gateway.gateway._door.connections == 0)
         assert gateway.gateway._intake.reading == 0
+
+
+def test_what_is_no_http_is_a_number_and_not_a_line_of_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    with Running() as gateway:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", gateway.port)) as s:
+                s.settimeout(5)
+                s.sendall(b"POST /v1/traces HTTP/9.9.9\r\nauthorization: Bearer a-secret-of-theirs\r\n\r\n")
+                assert s.recv(1000).startswith(b"HTTP/1.1 400 ") or s.recv(1000) == b""
+        assert gateway.counters.total("otlp_refused", "400") == 20
+    assert "secret" not in capfd.readouterr().err + "".join(gateway.lines)
 
 
 def test_bodies_under_way_are_bounded_together() -> None:

@@ -91,7 +91,7 @@ def bombard(port: int, requests: Iterator[bytes], count: int) -> dict[bytes, int
     for _ in range(count):
         if connection is None:
             connection = socket.create_connection(("127.0.0.1", port))
-            connection.settimeout(0.5)
+            connection.settimeout(0.1)  # of a head that does not end there is no answer
         status = b""
         try:
             connection.sendall(next(requests))
@@ -158,19 +158,41 @@ def test_a_backend_that_is_killed_and_comes_back_gets_everything_once() -> None:
 
         send(1, 50)  # nobody is there
         time.sleep(0.5)
-        with Backend(port=port) as backend:
+        with Backend(port=port) as first:
             send(51, 50)
             end = time.monotonic() + 10
-            while len(spans_of(backend)) < 100:
+            while len(spans_of(first)) < 100:
                 assert time.monotonic() < end
                 time.sleep(0.05)
-            found = spans_of(backend)
         send(101, 50)  # it has gone again
         connection.close()
-        with Backend(port=port) as backend:
+        with Backend(port=port) as second:
             process.terminate()
             _, log = process.communicate(timeout=20)
             assert process.returncode == 0, log
-            found += spans_of(backend)
-        ids = [int.from_bytes(span.span_id, "big") for span in found]
+        # A connection that was kept open is served to its end by who has stopped listening.
+        ids = [int.from_bytes(span.span_id, "big") for span in spans_of(first) + spans_of(second)]
         assert sorted(ids) == list(range(1, 151))
+
+
+def test_a_dead_backend_fills_the_queue_and_takes_no_more_memory_than_that() -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    arguments = ("--queue-bytes", str(8 * 2**20), "--drain", "200")
+    with gateway(*arguments, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_METRICS_EXPORTER="none") as (process, port):
+        body = traces(*[(n, n, 2 * n) for n in range(1, 1000)])
+        before = memory(process.pid)
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        found: dict[int, int] = {}
+        for _ in range(20 * 2**20 // len(body)):
+            connection.request("POST", "/v1/traces", body, {"content-type": PROTOBUF})
+            answer = connection.getresponse()
+            answer.read()
+            found[answer.status] = found.get(answer.status, 0) + 1
+        connection.close()
+        assert set(found) == {200, 503}
+        assert found[200] * len(body) <= 8 * 2**20
+        assert memory(process.pid) - before < 24 * 2**20
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+        assert process.returncode == 1
+        assert "it is lost" in log

@@ -163,12 +163,12 @@ def test_a_gateway_keeps_the_whole_trace_of_an_error_and_counts_every_invocation
             body = ExportTraceServiceRequest()
             body.resource_spans.add().MergeFromString(spans((number, {"error": error})).data)
             assert gateway.post(body.SerializeToString())[0] == 200
-        assert gateway.gateway._senders["traces"].backlog.held > 0
+        assert gateway.backlog.held > 0
         assert not spans_of(backend)
         wait(lambda: gateway.tick() or len(spans_of(backend)) == 2)
         assert {span.trace_id[-1] for span in spans_of(backend)} == {1}
         assert gateway.counters.total("sampled_out") == 1
-        assert gateway.gateway._senders["traces"].backlog.held == 0
+        assert gateway.backlog.held == 0
 
 
 def test_at_the_end_every_trace_is_decided() -> None:

@@ -1,6 +1,7 @@
 """Starts the gateway, on any host: `hoptrace-collector`, or `python -m hoptrace_collector.gateway`."""
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns 0; 1 when something that had been accepted could not be sent before the end; 2 when it could not start.
     """
     counters = Counters()
+    for name in ("asyncio", "aiohttp"):  # whatever they would say of strangers is counted
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         gateway = read_gateway(sys.argv[1:] if argv is None else argv)
         settings, complaints = from_environment()

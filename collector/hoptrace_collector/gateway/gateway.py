@@ -6,17 +6,18 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 from aiohttp import web
 
-from hoptrace_collector.counters import Counters
+from hoptrace_collector.counters import DROPPED, Counters
 from hoptrace_collector.export.encode import encode_metrics
 from hoptrace_collector.gateway.concurrency import points
+from hoptrace_collector.gateway.door import Door
 from hoptrace_collector.gateway.exposition import CONTENT_TYPE, exposition
-from hoptrace_collector.gateway.intake import Intake, serve
+from hoptrace_collector.gateway.intake import Intake
+from hoptrace_collector.gateway.outlets import Outlets
 from hoptrace_collector.gateway.peaks import Interval, Peak, Peaks
-from hoptrace_collector.gateway.senders import Senders
 from hoptrace_collector.gateway.settings import Address, GatewaySettings, Unusable
 from hoptrace_collector.gateway.spool import Spool
 from hoptrace_collector.gateway.tokens import read_tokens
@@ -27,9 +28,6 @@ from hoptrace_collector.pipeline.flush import SIGNALS
 from hoptrace_collector.pipeline.queue import Item
 from hoptrace_collector.receive.otlp import Batch
 from hoptrace_collector.settings import Settings
-
-if TYPE_CHECKING:
-    from hoptrace_collector.gateway.traces import Traces
 
 __all__ = ["Gateway"]
 
@@ -55,12 +53,9 @@ class Gateway:
         self._gateway = gateway
         self._counters = counters
         self._now = now
+        self._door = Door(counters, gateway.connections, gateway.idle_timeout)
         self._intake = Intake(gateway, self, counters, self._observe)
-        self._senders = {
-            signal.name: Senders(target, signal, gateway.queue_bytes, gateway.senders, counters)
-            for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True)
-        }
-        self._traces = _traces(settings, gateway, counters)
+        self._outlets = Outlets(settings, gateway, counters)
         self._spool = Spool(gateway.spool, counters)
         self._peaks = Peaks(int(gateway.window * 1e9), int(gateway.lateness * 1e9))
         self._told: list[Interval] | None = None
@@ -78,15 +73,16 @@ class Gateway:
             self._spool.prepare()
         except OSError as error:
             raise Unusable(f"HOPTRACE_GATEWAY_SPOOL={gateway.spool} cannot be written to ({error.strerror})") from None
-        if not any(senders.configured for senders in self._senders.values()):
+        if not any(self._outlets.goes(signal.name) for signal in SIGNALS):
             self._counters.say("no endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT is not set: what is received goes nowhere")
-        for senders in self._senders.values():
-            senders.start()
+        self._outlets.start()
         self._take_back()
-        self.address = await self._listen(gateway.listen, serve(self._intake, gateway), self._tls)
+        asyncio.get_running_loop().set_exception_handler(self._failed)
+        self.address = await self._listen(gateway.listen, self._door.server(self._intake.answer), self._tls)
         self.admin = None
         if gateway.admin is not None:
-            self.admin = await self._listen(gateway.admin, web.Server(self._administer, access_log=None), None)
+            door = Door(self._counters, gateway.connections, gateway.idle_timeout)
+            self.admin = await self._listen(gateway.admin, door.server(self._administer), None)
         self._intake.ready = True
 
     def reload(self) -> None:
@@ -119,38 +115,17 @@ class Gateway:
             server.pre_shutdown()  # connections that wait for their next request
         await asyncio.gather(*(server.shutdown(self._gateway.drain * _FOR_REQUESTS) for _, server in self._servers))
         await self.tick(last=True)
-        loop = asyncio.get_running_loop()
-        left = await asyncio.gather(
-            *(loop.run_in_executor(None, senders.finish, deadline) for senders in self._senders.values())
-        )
-        return self._left(left)
+        return self._left(await self._outlets.finish(deadline))
 
     def put(self, batch: Batch) -> str:
         """Keep a batch to be sent: `taken`, `full` or `nowhere`."""
-        senders = self._senders[batch.signal]
-        if not senders.configured:
-            return "nowhere"
-        if self._traces is None or batch.signal != "traces":
-            return "taken" if senders.backlog.put(batch) else "full"
-        if not senders.backlog.fits(batch):
-            return "full"
-        self._forward(self._traces.take(batch.parts, time.monotonic()))
-        return "taken"
-
-    def _forward(self, parts: list[Part]) -> None:
-        """Have traces sent that have been decided about."""
-        backlog = self._senders["traces"].backlog
-        if self._traces is not None:
-            backlog.held = self._traces.size
-        if parts:
-            backlog.put(Batch("traces", parts), forced=True)
+        return self._outlets.put(batch)
 
     async def tick(self, *, last: bool = False) -> None:
         """Close the windows that are due, and export metrics when they are."""
         if not last:
             self._take_back()
-        if self._traces is not None:
-            self._forward(self._traces.due(time.monotonic(), last=last))
+        self._outlets.decide(last=last)
         peaks = await self._close(last=last)
         if peaks:
             self._export(points(peaks, self._gateway.limits))
@@ -200,18 +175,18 @@ class Gateway:
 
     def _export(self, numbers: Iterable[Number | Histogram]) -> None:
         some = list(numbers)
-        if not some or not self._senders["metrics"].configured:
+        if not some or not self._outlets.goes("metrics"):
             return
         # Nobody counts our own: an amount of 0.
         batch = Batch("metrics", [Part(encode_metrics(self._resource, some), 0)])
-        if not self._senders["metrics"].backlog.put(batch):
+        if self._outlets.put(batch) != "taken":
             self._counters.add("metrics_dropped", "queue_full", len(some))
 
     def _gauges(self) -> dict[str, tuple[str, dict[str, float]]]:
-        senders = self._senders.items()
+        used = self._outlets.used()
         return {
-            "hoptrace_queue_used": ("Bytes that wait to be sent.", {n: float(s.backlog.used) for n, s in senders}),
-            "hoptrace_queue_limit": ("Bytes that may wait.", {n: float(s.backlog.limit) for n, s in senders}),
+            "hoptrace_queue_used": ("Bytes that wait to be sent.", {name: each[0] for name, each in used.items()}),
+            "hoptrace_queue_limit": ("Bytes that may wait.", {name: each[1] for name, each in used.items()}),
         }
 
     async def _administer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -220,7 +195,7 @@ class Gateway:
         if request.path != "/metrics":
             return web.Response(status=404, text="there are /healthz, /readyz and /metrics\n")
         gauges: dict[str, tuple[str, dict[str, float]]] = self._gauges()
-        gauges["hoptrace_connections"] = ("Connections that are open.", {"": float(self._intake.connections)})
+        gauges["hoptrace_connections"] = ("Connections that are open.", {"": float(self._door.connections)})
         gauges["hoptrace_concurrency_held"] = ("Invocations in open windows.", {"": float(self._peaks.held)})
         page = exposition(self._counters.totals(), gauges) + _process()
         return web.Response(body=page.encode(), headers={"content-type": CONTENT_TYPE})
@@ -240,6 +215,16 @@ class Gateway:
         self._servers.append((listening, server))
         return address._replace(port=listening.sockets[0].getsockname()[1])
 
+    def _failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Count what asyncio would log, such as handshakes that strangers break off."""
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            self._counters.add("otlp_refused", "broken_off")
+        else:
+            self._counters.failed(
+                "asyncio", error if isinstance(error, Exception) else RuntimeError(context["message"])
+            )
+
     async def _stop_listening(self) -> None:
         """Accept nothing more; what was accepted becomes a connection first, or asyncio would leave it lying open."""
         loop = asyncio.get_running_loop()
@@ -252,20 +237,16 @@ class Gateway:
 
     def _take_back(self) -> None:
         """Take in what an earlier process could not send; what has no room yet waits where it is."""
-
-        def put(batch: Batch) -> bool:
-            senders = self._senders[batch.signal]
-            return senders.configured and senders.backlog.put(batch)
-
-        if given := self._spool.give_back(put):
+        if given := self._spool.give_back(self._outlets.put_back):
             self._counters.say("spool back", f"{given} requests' data of an earlier process are sent now")
 
-    def _left(self, left: list[list[Item]]) -> int:
-        left = [self._spool.keep(signal.name, items) for signal, items in zip(SIGNALS, left, strict=True)]
-        count = sum(len(items) for items in left)
-        for signal, items in zip(SIGNALS, left, strict=True):
-            if items:
-                self._counters.add(f"{signal.prefix}dropped", "stopped", sum(item.amount for item in items))
+    def _left(self, found: list[tuple[str, list[Item]]]) -> int:
+        count = 0
+        for signal, items in found:
+            if lost := self._spool.keep(signal, items):
+                kind = next(each.counter(DROPPED) for each in SIGNALS if each.name == signal)
+                self._counters.add(kind, "stopped", sum(item.amount for item in lost))
+                count += len(lost)
         if count:
             self._counters.say(
                 "left",
@@ -273,14 +254,6 @@ class Gateway:
                 "A longer HOPTRACE_GATEWAY_DRAIN_TIMEOUT may help, and HOPTRACE_GATEWAY_SPOOL keeps it",
             )
         return count
-
-
-def _traces(settings: Settings, gateway: GatewaySettings, counters: Counters) -> "Traces | None":
-    if settings.sampling is None:
-        return None
-    from hoptrace_collector.gateway.traces import Traces
-
-    return Traces(settings.sampling, gateway.trace_wait, gateway.queue_bytes // 2, counters)
 
 
 def _known() -> tuple[tuple[str, str], ...]:

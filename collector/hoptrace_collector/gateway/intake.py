@@ -19,11 +19,9 @@ from hoptrace_collector.gateway.tokens import Tokens
 from hoptrace_collector.receive.answers import Answer, Takes, kind_of, refuse, take
 from hoptrace_collector.receive.otlp import JSON, PATHS, Batch, Refused, parse
 
-__all__ = ["Connection", "Intake", "serve"]
+__all__ = ["Intake"]
 
-_LINGER = 1.0
 _IN_A_THREAD = 256 * 1024
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -44,7 +42,6 @@ class Intake:
         self._thread = ThreadPoolExecutor(1, "hoptrace-parse")
         self.tokens = Tokens([])
         self.ready = False
-        self.connections = 0
         self.reading = 0
         """Bytes of bodies that are being read."""
 
@@ -140,47 +137,6 @@ class Intake:
     def _make_room(self, size: int) -> None:
         if self.reading + size > self._settings.queue_bytes:
             raise Refused(503, "too much is being received")
-
-
-class Connection(web.RequestHandler):
-    """One connection; the one too many is told to come later. aiohttp ends those that send no head in time."""
-
-    intake: Intake
-    most: int
-
-    __slots__ = ()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it, and end it when it is one too many."""
-        super().connection_made(transport)
-        self.intake.connections += 1
-        if self.intake.connections > self.most and isinstance(transport, asyncio.Transport):
-            self.intake.counters.add("otlp_refused", "connections")
-            transport.write(_BUSY)
-            self.force_close()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Count it out."""
-        self.intake.connections -= 1
-        super().connection_lost(exc)
-
-
-def serve(intake: Intake, settings: GatewaySettings) -> web.Server:
-    """Make what `loop.create_server` takes."""
-    made = type("_Connection", (Connection,), {"intake": intake, "most": settings.connections, "__slots__": ()})
-
-    class Server(web.Server):
-        def __call__(self) -> web.RequestHandler:
-            connection: web.RequestHandler = made(self, loop=asyncio.get_running_loop(), **self._kwargs)
-            return connection
-
-    return Server(
-        intake.answer,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=settings.idle_timeout,
-        lingering_time=_LINGER,
-    )
 
 
 def _response(answer: Answer, kind: str) -> web.Response:

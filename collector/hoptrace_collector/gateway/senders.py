@@ -11,6 +11,7 @@ from hoptrace_collector.gateway.backlog import Backlog
 from hoptrace_collector.gateway.sending import Sending
 from hoptrace_collector.pipeline.flush import Signal
 from hoptrace_collector.pipeline.queue import Item
+from hoptrace_collector.pipeline.tally import Tally
 from hoptrace_collector.settings import Otlp
 
 __all__ = ["Senders"]
@@ -25,13 +26,20 @@ _FOREVER = 3600.0
 class Senders:
     """`count` threads that send what is in a backlog."""
 
-    def __init__(self, target: Otlp, signal: Signal, limit: int, count: int, counters: Counters) -> None:
+    def __init__(self, target: Otlp, signal: Signal, limit: int, count: int, counters: Counters, tally: Tally) -> None:
+        """`tally` counts for the destination, `counters` what goes wrong here."""
+        self.tally = tally
         self.backlog = Backlog(limit)
         self.signal = signal
         self.configured = target.configured
         self._threads = [
-            _Thread(target, signal, self.backlog, counters) for _ in range(count if self.configured else 0)
+            _Thread(target, signal, self.backlog, counters, tally) for _ in range(count if self.configured else 0)
         ]
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the destination does not answer."""
+        return any(thread.sending.troubled for thread in self._threads)
 
     def start(self) -> None:
         """Begin to send."""
@@ -51,12 +59,12 @@ class Senders:
 
 
 class _Thread(threading.Thread):
-    def __init__(self, target: Otlp, signal: Signal, backlog: Backlog, counters: Counters) -> None:
+    def __init__(self, target: Otlp, signal: Signal, backlog: Backlog, counters: Counters, tally: Tally) -> None:
         super().__init__(daemon=True, name=f"hoptrace-{signal.name}")
         self.deadline: float | None = None
         self._backlog = backlog
         self._counters = counters
-        self.sending = Sending(target, signal, counters)
+        self.sending = Sending(target, signal, tally)
 
     def run(self) -> None:
         while True:

@@ -63,14 +63,17 @@ class Spool:
 
     def give_back(self, put: Callable[[Batch], bool]) -> int:
         """Give what is kept to `put`, the oldest first, while it takes it; returns how many items that were."""
-        given = 0
+        given, full = 0, set()
         for path in self._files():
+            if _signal(path) in full:
+                continue
             batch = self._read(path)
             if batch is None:
                 os.replace(path, path + ".unreadable")
                 continue
             if not put(batch):
-                break
+                full.add(batch.signal)
+                continue
             given += len(batch.parts)
             os.unlink(path)
         return given
@@ -82,7 +85,7 @@ class Spool:
         return [os.path.join(self._folder, name) for name in names]
 
     def _read(self, path: str) -> Batch | None:
-        signal = path.removesuffix(_ENDING).rpartition("-")[2]
+        signal = _signal(path)
         try:
             with open(path, "rb") as file:
                 checksum, data = file.read(4), file.read()
@@ -93,6 +96,10 @@ class Spool:
             return None
         self._counters.say("spool", f"{path} is not what was written there; it is put aside and not sent")
         return None
+
+
+def _signal(path: str) -> str:
+    return path.removesuffix(_ENDING).rpartition("-")[2]
 
 
 def _parts(data: bytes) -> Iterator[Part]:
