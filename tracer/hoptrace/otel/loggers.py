@@ -13,7 +13,7 @@ from typing import Any
 
 from opentelemetry import _logs, trace
 
-from ..guard import guard
+from ..guard import guard, swallowed
 from ..send import append
 from ..settings import settings
 from ..spans import current_span
@@ -21,6 +21,7 @@ from ..spans.exceptions import exception_attributes, told
 from . import flush
 from .ids import to_ours
 from .lines import log_line
+from .values import items_of
 
 _INTERNAL = "opentelemetry._logs._internal"
 _LONGEST = 65_536  # characters of a body that is a text
@@ -186,7 +187,7 @@ def _attributes(given: Any, error: Any) -> dict[str, Any]:
         found.update(exception_attributes(error, knobs.attribute_length_limit))
     if isinstance(given, Mapping):
         values = _Values(knobs.attribute_length_limit)
-        for name, value in given.items():
+        for name, value in items_of(given):
             if isinstance(name, str) and name and value is not None and len(found) < knobs.attribute_count_limit:
                 found[name] = values.fit(value, name)
     return found
@@ -200,7 +201,14 @@ class _Values:
         self._room = _MOST
 
     def fit(self, value: Any, name: str = "", depth: int = 0) -> Any:
-        """A text, a number, or a list or mapping of what fits."""
+        """A text, a number, or a list or mapping of what fits; of what fails while it is looked at, the type's name."""
+        try:
+            return self._fit(value, name, depth)
+        except Exception as error:
+            swallowed("otel.body", error)
+            return f"<{type(value).__name__}>"
+
+    def _fit(self, value: Any, name: str, depth: int) -> Any:
         self._room -= 1
         if value is None or isinstance(value, bool):
             return value

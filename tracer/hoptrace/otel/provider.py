@@ -19,7 +19,7 @@ from . import span as views
 from .ids import to_ours
 from .limits import limits
 from .span import Recorded
-from .values import attributes_of, fit
+from .values import attributes_of, fit, items_of, moment, named
 from .watcher import watcher
 
 # Makes `start_as_current_span` a decorator of coroutines as well, in versions that have it.
@@ -60,12 +60,12 @@ class Tracer(trace.Tracer):
             return made
         parent, theirs = _parent(context)
         record = start_span(
-            str(name),
-            kind.value + 1,
-            {key: fit(value) for key, value in attributes.items()} if attributes else None,
+            named(name),
+            getattr(kind, "value", 0) + 1,
+            {key: fit(value) for key, value in items_of(attributes)},
             parent=parent,
             links=_links(links),
-            start=start_time,
+            start=moment(start_time),
             root=parent is None,
         )
         record.scope = self._scope

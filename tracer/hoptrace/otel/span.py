@@ -18,7 +18,7 @@ from ..spans.current import activated, current_span
 from ..spans.exceptions import exception_attributes, exception_message, exception_type
 from .ids import Theirs, parent_of, to_ours, to_theirs
 from .limits import limits
-from .values import attributes_of, fit
+from .values import attributes_of, fit, items_of, moment, named
 
 Status, StatusCode, SpanKind = trace.Status, trace.StatusCode, trace.SpanKind
 
@@ -73,12 +73,14 @@ class Recorded(trace.Span):
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Record several."""
-        for key, value in attributes.items():
+        for key, value in items_of(attributes):
             self._record.set_attribute(key, fit(value))
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         """Record what happened now, or at `timestamp`."""
-        self._record.add_event(name, attributes_of(attributes, limits().event_attributes, limits().length), timestamp)
+        self._record.add_event(
+            named(name), attributes_of(attributes, limits().event_attributes, limits().length), moment(timestamp)
+        )
 
     def add_link(self, context: Theirs, attributes: Any = None) -> None:
         """Point at another span."""
@@ -90,7 +92,7 @@ class Recorded(trace.Span):
     def update_name(self, name: str) -> None:
         """Call it something else."""
         if self._record.recording:
-            self._record.name = name[:256]
+            self._record.name = named(name)[:256]
 
     def set_status(self, status: Any, description: str | None = None) -> None:
         """OK is final, UNSET changes nothing."""
@@ -98,7 +100,7 @@ class Recorded(trace.Span):
             status, description = status.status_code, status.description
         code = _CODES.get(status, UNSET)
         if code != UNSET:
-            self._record.set_status(code, description or "")
+            self._record.set_status(code, named(description or ""))
 
     def record_exception(
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
@@ -109,12 +111,12 @@ class Recorded(trace.Span):
         told = exception_attributes(exception, settings().attribute_length_limit)
         told["exception.escaped"] = str(escaped)
         told.update(attributes_of(attributes, limits().event_attributes, limits().length))
-        self._record.add_event("exception", told, timestamp)
+        self._record.add_event("exception", told, moment(timestamp))
 
     def end(self, end_time: int | None = None) -> None:
         """Finish it; the span of an invocation ends with the invocation and not before."""
         if not self._record.silent:
-            self._record.end(end_time)
+            self._record.end(moment(end_time))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Leave a `with` block."""
