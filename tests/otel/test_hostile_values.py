@@ -1,6 +1,6 @@
 """Whatever code gives to the OpenTelemetry API, nothing is raised into it, and what can be told is told."""
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +51,7 @@ VALUES = {
     "bytes": b"\xff",
     "large": 10**400,
     "infinite": float("inf"),
-    "a time": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    "a time": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     "keys that are none": {None: 1, 2: 3},
     "a class": object,
 }
