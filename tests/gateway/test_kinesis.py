@@ -2,20 +2,28 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from hoptrace_collector.counters import Counters
 from hoptrace_collector.export.choose import exporter_for
-from hoptrace_collector.export.envelope import unpack
+from hoptrace_collector.export.envelope import CARRY, pack, unpack
 from hoptrace_collector.export.kinesis import Kinesis
+from hoptrace_collector.gateway import kinesis
+from hoptrace_collector.gateway.held import read_carried
+from hoptrace_collector.gateway.kinesis import Fleet
+from hoptrace_collector.gateway.settings import read_gateway
 from hoptrace_collector.settings import read
-from tests.collector.support import Backend
+from tests.collector.support import Backend, spans_of
 from tests.triggers.real_aws import REGION, RealAws
 
-from .support import SECOND, traces
+from .stream import record
+from .support import SECOND, gauges, traces
 
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
 
@@ -40,8 +48,6 @@ def exporter(url: str, stream: str, signal: str = "traces") -> Any:
 
 
 def deadline() -> float:
-    import time
-
     return time.monotonic() + 10
 
 
@@ -76,6 +82,67 @@ def test_all_of_a_function_goes_into_one_shard_of_a_real_stream(aws: RealAws) ->
     assert found == sent
     assert all(len(of) == 1 for of in shards.values())
     assert len(set.union(*shards.values())) > 1
+
+
+def test_what_lasts_over_a_window_is_put_back_into_the_shard_of_its_function(aws: RealAws) -> None:
+    client = aws.client("kinesis")
+    client.create_stream(StreamName="windows", ShardCount=2)
+    begun = int(time.time()) // 60 * 60 * SECOND
+    lasting = [(n, begun + n, begun + 50 * SECOND) for n in range(1, 4)]
+    with Backend() as backend:
+        settings, _ = read({**ACCOUNT, "AWS_ENDPOINT_URL_KINESIS": aws.url, "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url})
+        fleet = Fleet(settings, read_gateway([], {}), Counters())
+        window = {"start": _iso(begun), "end": _iso(begun + 60 * SECOND)}
+        more = {"window": window, "eventSourceARN": f"arn:aws:kinesis:{REGION}:000000000000:stream/windows"}
+        records = [record(pack("traces", traces(*lasting)), "k", 1, begun + 51 * SECOND)]
+        answer = fleet.consumer.handle({**more, "Records": records, "state": {}}, deadline())
+        final = {**more, "Records": [], "state": answer["state"], "isFinalInvokeForWindow": True}
+        assert fleet.consumer.handle(final, deadline())["state"] == {}
+        assert not gauges(backend), "by its lateness the window is still open"
+        exporter(aws.url, "windows").send(traces((9, 1, 2)), deadline())
+        by_shard = []
+        for shard in client.describe_stream(StreamName="windows")["StreamDescription"]["Shards"]:
+            at = client.get_shard_iterator(
+                StreamName="windows", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            by_shard.append([unpack(each["Data"], 2**24) for each in client.get_records(ShardIterator=at)["Records"]])
+        [both] = [found for found in by_shard if found]
+        assert [kind for kind, _ in both] == [CARRY, "traces"], "where its invocations go"
+        assert [(each.start, each.end, each.ident) for each in read_carried(both[0][1])] == [
+            (s, e, n) for n, s, e in lasting
+        ]
+        # Two minutes later it is closed, with what was carried.
+        later = begun + 120 * SECOND
+        more["window"] = {"start": _iso(later), "end": _iso(later + 60 * SECOND)}
+        records = [record(pack(CARRY, both[0][1]), "k", 2, later + 1)]
+        fleet.consumer.handle({**more, "Records": records, "state": {}, "isFinalInvokeForWindow": True}, deadline())
+        [(at_end, value, _)] = gauges(backend)["hoptrace.function.concurrency.max", "shipping"]
+        assert (at_end, value) == (begun + 60 * SECOND, 3)
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_the_handler_is_made_of_the_functions_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 10_000
+
+    with Backend() as backend, Backend() as second:
+        for name, value in {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
+            "HOPTRACE_DESTINATIONS": "second,dead",
+            "HOPTRACE_DESTINATION_SECOND_ENDPOINT": second.url,
+            "HOPTRACE_DESTINATION_DEAD_ENDPOINT": "http://127.0.0.1:9",
+        }.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(kinesis, "_fleet", None)
+        event = {"Records": [record(pack("traces", traces((5, 1, 2))), "k", 1, SECOND)]}
+        assert kinesis.handler(event, Context()) == {"batchItemFailures": []}
+        assert [spans_of(each)[0].span_id[-1] for each in (backend, second)] == [5, 5]
+        assert kinesis._fleet is not None
+        assert kinesis._fleet._counters.total("destination_dropped", "dead: unavailable") == 1
 
 
 def answered(outcomes: list[dict[str, Any]], status: int = 200) -> Any:

@@ -17,7 +17,8 @@ from hoptrace_collector.gateway.sending import Sending
 from hoptrace_collector.gateway.settings import GatewaySettings, read_gateway
 from hoptrace_collector.otlp_request import Part
 from hoptrace_collector.pipeline.flush import SIGNALS
-from hoptrace_collector.settings import Settings, from_environment
+from hoptrace_collector.pipeline.tally import Named, Tally
+from hoptrace_collector.settings import Settings, Targets, from_environment
 
 __all__ = ["Fleet", "handler"]
 
@@ -25,6 +26,8 @@ __all__ = ["Fleet", "handler"]
 _FOR_THE_ANSWER = 1.0
 _PUT_BYTES = 4 * 1024 * 1024
 _ATTEMPTS = 5
+# What a further destination may take of an invocation's time, in seconds.
+_PATIENCE = 5.0
 
 _fleet: "Fleet | None" = None
 
@@ -49,16 +52,20 @@ class Fleet:
         self._settings = settings
         self._limits = gateway.limits
         self._counters = counters
-        self._sending = {
-            signal.name: Sending(target, signal, counters)
-            for signal, target in zip(SIGNALS, (settings.traces, settings.metrics, settings.logs), strict=True)
-        }
+        first = Targets("", settings.traces, settings.metrics, settings.logs)
+        self._sending = _sending(first, counters)
+        self._further = [_sending(each, Named(counters, each.name)) for each in settings.destinations]
         self._api: Api | None = None
         width, lateness = int(gateway.window * 1e9), int(gateway.lateness * 1e9)
         self.consumer = Consumer(self._send, self._tell, self._put, counters, width=width, lateness=lateness)
 
     def _send(self, signal: str, parts: list[Part], deadline: float) -> bool:
-        return self._sending[signal].send(parts, deadline)
+        """Send to the first destination, for which the stream keeps what it does not take, and offer it to the rest."""
+        if not self._sending[signal].send(parts, deadline):
+            return False
+        for each in self._further:
+            each[signal].offer(parts, min(deadline, time.monotonic() + _PATIENCE))
+        return True
 
     def _tell(self, peaks: list[Peak], deadline: float) -> bool:
         numbers = points(peaks, self._limits)
@@ -99,6 +106,11 @@ class Fleet:
                 )
             time.sleep(max(0.0, min(0.1 * 2**attempt, deadline - time.monotonic())))
         return False
+
+
+def _sending(targets: Targets, tally: Tally) -> dict[str, Sending]:
+    of = (targets.traces, targets.metrics, targets.logs)
+    return {signal.name: Sending(target, signal, tally) for signal, target in zip(SIGNALS, of, strict=True)}
 
 
 def _portions(entries: list[dict[str, str]]) -> list[list[dict[str, str]]]:

@@ -28,6 +28,8 @@ class Sending:
 
     def __init__(self, target: Otlp, signal: Signal, counters: Tally) -> None:
         self.queue = Queue(Room(2**62), lambda count, reason: counters.add(signal.counter(DROPPED), reason, count))
+        self._signal = signal
+        self._tally = counters
         self._connections = Connections()
         exporter = exporter_for(signal.name, target, connections=self._connections, say=counters.say)
         if isinstance(exporter, Sender):
@@ -51,6 +53,17 @@ class Sending:
         left = len(self.queue)
         self.queue.remove(left)
         return not left
+
+    def offer(self, parts: Iterable[Part], deadline: float) -> None:
+        """Send once, unless the destination is in trouble; what it does not take is dropped, and counted."""
+        if not self._flusher.configured:
+            return
+        for part in parts:
+            self.queue.put(Item(None, part.data, amount=part.amount))
+        self.flush(deadline, last=False)
+        if left := self.queue.items():
+            self._tally.add(self._signal.counter(DROPPED), "unavailable", sum(item.amount for item in left))
+            self.queue.remove(len(left))
 
     def close(self) -> None:
         """End the connections to the backend."""
