@@ -51,7 +51,7 @@ from hoptrace_collector.receive.otlp import PATHS, Batch, Refused, parse
 from hoptrace_collector.receive.records import Line, Mark, RecordReader
 from hoptrace_collector.receive.telemetry import TelemetryListener
 from hoptrace_collector.receive.workers import Workers
-from hoptrace_collector.restore import Restore
+from hoptrace_collector.restore import Restore, failed
 from hoptrace_collector.settings import Settings
 from hoptrace_collector.unattached import Unattached
 
@@ -118,6 +118,7 @@ class Collector:
         self._telemetry = telemetry
         self._clock = clock
         self._now = now
+        self._new_id = new_id
         self._answered_at = 0
         self._current = ""
         self._returned: list[End] = []
@@ -273,7 +274,9 @@ class Collector:
         if event.reason not in ("timeout", "spindown") and self._telemetry and self._completer.wants_error_type:
             self._telemetry.wait(min(_WAIT_FOR_CAUSE, deadline - self._clock()))
             self._hear()
-        self._hear_of_unattached(min(self._clock() + _WAIT_FOR_CAUSE, deadline))
+        # A restore that failed is told by nobody else.
+        restoring = self._settings.snap_start and not self._invocations and event.reason != "spindown"
+        self._hear_what_is_missing(min(self._clock() + _WAIT_FOR_CAUSE, deadline), restoring=restoring)
         if self._logs is not None:
             self._hear_the_last(self._clock() + (deadline - self._clock()) * _WAIT_FOR_LOGS)
         self._keep(self._completer.shutdown(event), None)
@@ -411,6 +414,8 @@ class Collector:
             elif isinstance(event, RestoreReport):
                 self._metrics.restored(event.duration)
                 self._restore.told(event)
+                if (lost := failed(event, self._new_id)) is not None:
+                    self._keep(self._completer.span(lost), None)
             elif isinstance(event, Started):
                 if not self._recorded:
                     self._unattached.started(event)
@@ -437,8 +442,10 @@ class Collector:
             return []
         return self._workers.dead(begin.pid for begin in self._completer.opened)
 
-    def _hear_of_unattached(self, until: float) -> None:
-        while self._telemetry is not None and self._unattached.waits and self._clock() < until:
+    def _hear_what_is_missing(self, until: float, *, restoring: bool) -> None:
+        while self._telemetry is not None and self._clock() < until:
+            if not self._unattached.waits and (self._restore.reported or not restoring):
+                return
             self._telemetry.wait(until - self._clock())
             self._hear()
 

@@ -5,13 +5,38 @@ The tracer sees its process run on, which is when most of a restore is over; Lam
 wants to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from hoptrace_collector.model import RestoreReport, SpanEnded
+from hoptrace_collector.model import ERROR, INTERNAL, RestoreReport, Span, SpanEnded
 
-__all__ = ["Restore"]
+__all__ = ["Restore", "failed"]
 
 MARK = "hoptrace.restore"
+_FAILED = ("error", "failure", "timeout")
+
+
+def failed(report: RestoreReport, new_id: Callable[[int], bytes]) -> SpanEnded | None:
+    """Return the span of a restore that came to nothing, such as by a hook that raised; None for one that did not.
+
+    No invocation tells of it, since none has begun, and the process is gone.
+    """
+    if report.status not in _FAILED or not report.time:
+        return None
+    kind = report.error_type or ("timeout" if report.status == "timeout" else "Runtime.RestoreError")
+    return SpanEnded(
+        "",
+        Span(
+            new_id(16),
+            new_id(8),
+            "restore",
+            INTERNAL,
+            max(0, report.time - int(report.duration * 1e9)),
+            report.time,
+            attributes={MARK: True, "error.type": kind, "hoptrace.closed_by": "collector"},
+            status=ERROR,
+            status_message=f"the snapshot could not be restored ({kind})",
+        ),
+    )
 
 
 class Restore:
@@ -25,6 +50,11 @@ class Restore:
     def waits(self) -> bool:
         """Whether there is a span that the report has not come for."""
         return bool(self._waiting) and self._report is None
+
+    @property
+    def reported(self) -> bool:
+        """Whether Lambda has told of it."""
+        return self._report is not None
 
     def takes(self, record: SpanEnded) -> bool:
         """Keep the span of a restore; whether this is one."""

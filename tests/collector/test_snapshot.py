@@ -13,7 +13,7 @@ from hoptrace_collector.aws.credentials import CredentialsSource
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import Invoke, RestoreReport, Shutdown, Span, SpanEnded
-from hoptrace_collector.restore import Restore
+from hoptrace_collector.restore import Restore, failed
 from hoptrace_collector.settings import read
 
 from .support import Backend, begin, ended, inner, spans_of, write
@@ -152,3 +152,16 @@ def test_without_lambdas_word_a_restore_is_what_the_tracer_saw() -> None:
     (record,) = restore.release()
     assert (record.span.start, record.span.end) == (7, 9)
     assert not restore.takes(SpanEnded("", Span(b"t" * 16, b"s" * 8, "x", 1, 1, 2)))
+
+
+def test_a_restore_that_failed_is_told_though_no_invocation_ever_began() -> None:
+    second = 10**9
+    lost = failed(RestoreReport("error", "Runtime.AfterRestoreError", 2.0, 100 * second), os.urandom)
+    assert lost is not None
+    span = lost.span
+    assert (span.name, span.start, span.end, span.status) == ("restore", 98 * second, 100 * second, 2)
+    assert span.attributes["error.type"] == "Runtime.AfterRestoreError"
+    assert failed(RestoreReport("success", "", 2.0, 100 * second), os.urandom) is None
+    timed_out = failed(RestoreReport("timeout", "", 10.0, 100 * second), os.urandom)
+    assert timed_out is not None
+    assert timed_out.span.attributes["error.type"] == "timeout"

@@ -162,3 +162,16 @@ def _resources(backend: Any, name: str) -> set[str]:
         for pair in resource.resource.attributes
         if pair.key == name
     }
+
+
+def test_a_hook_that_raises_is_seen_as_a_restore_that_failed(tmp_path: Path) -> None:
+    source = WHOLE.replace('    hoptrace.spans.start_span("after the restore").end()', "    raise LookupError('no')")
+    with Backend() as backend:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend.url}
+        with function(tmp_path, source, environment=environment, initialization_type="snap-start") as desk:
+            desk.host.initialize("f")
+            answer = desk.invoke({})
+        lost = [span for span in spans_of(backend) if span.name == "restore" and span.status.code == 2]
+    assert answer["errorType"] == "LookupError", answer
+    assert len(lost) == 1
+    assert attributes_of(lost[0])["error.type"] == "Runtime.AfterRestoreError"
