@@ -1,6 +1,8 @@
 """Which invocations, records and calls are recorded, by sampler, and what goes out of those that are not."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -231,3 +233,16 @@ def test_the_hops_of_a_message_go_the_way_of_its_producer() -> None:
     seen = called(given)
     assert any(span["attributes"].get("hoptrace.hop") for span in seen.exported)
     assert called(given, "always_off").exported == []
+
+
+def test_the_default_loads_nothing_for_sampling() -> None:
+    code = """
+import sys, hoptrace
+from hoptrace.testing import LambdaContext, recorder
+with recorder():
+    hoptrace.trace(lambda event, context: None)({}, LambdaContext())
+print([name for name in sys.modules if name in (
+    "hoptrace.spans.sampling", "hoptrace.spans.probability", "hoptrace.spans.unsampled")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
