@@ -181,7 +181,11 @@ def test_files_in_a_folder_are_named_after_signal_and_environment(tmp_path: Path
         assert exporter_for(name, target).send(b"", 0.0).kind == "sent"
     names = sorted(path.name for path in folder.iterdir())
     assert [name.partition("-")[0] for name in names] == ["logs", "traces"]
-    assert exporter_for("logs", settings.logs).name != exporter_for("logs", settings.logs).name
+    exporter = exporter_for("logs", settings.logs)
+    before = exporter.name
+    assert before != exporter_for("logs", settings.logs).name
+    exporter.renew()
+    assert exporter.name != before, "environments of one snapshot do not share a file"
 
 
 def test_a_file_is_bounded_and_what_is_kept_is_the_newest(tmp_path: Path) -> None:

@@ -100,6 +100,10 @@ class CloudWatch:
             return result  # nothing was taken; what is too large is halved until its first piece fits
         return result._replace(lost=lost, rest=tuple(part for each in rest for part in each.parts()))
 
+    def renew(self) -> None:
+        """Begin anew; see `Exporter.renew`."""
+        self._sender.renew()
+
     def _fit(self, body: bytes) -> tuple[Piece | None, list[Piece], tuple[Loss, ...]]:
         """Return the first piece, the others, and what CloudWatch would not take in any."""
         now = self._now()

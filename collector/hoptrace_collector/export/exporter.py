@@ -77,3 +77,6 @@ class Exporter(Protocol):
 
     def send(self, body: bytes, deadline: float) -> Result:
         """Send one batch, before `deadline` (a time of `time.monotonic`). Never raises; called by one thread."""
+
+    def renew(self) -> None:
+        """Begin anew after a snapshot was restored: what was made before is in every environment of it."""

@@ -38,8 +38,15 @@ class File:
         new_id: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._signal = signal
-        self._path = f"{path}{signal}-{new_id(4).hex()}.jsonl" if path.endswith("/") else path
+        self._where = path
         self._most = most
+        self._new_id = new_id
+        self.renew()
+
+    def renew(self) -> None:
+        """Take another name in a folder: environments of one snapshot would all have the same."""
+        folder = self._where.endswith("/")
+        self._path = f"{self._where}{self._signal}-{self._new_id(4).hex()}.jsonl" if folder else self._where
         self.name = self._path
 
     def send(self, body: bytes, deadline: float) -> Result:

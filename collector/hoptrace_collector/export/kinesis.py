@@ -65,6 +65,9 @@ class Kinesis:
         again = [part for at in failed for part in records[at][2]]
         return Result(SENT, lost=lost, rest=(*again, *rest))
 
+    def renew(self) -> None:
+        """Nothing here is an environment's own."""
+
     def _records(self, body: bytes) -> tuple[list[tuple[str, bytes, list[Part]]], list[Part], tuple[Loss, ...]]:
         """Return records (partition key, data, what is in it), what is for the next time, and what is for none."""
         by_function: dict[str, list[Part]] = {}

@@ -68,6 +68,9 @@ class Sender:
         except OSError as error:  # a certificate file that cannot be read
             return Result(RETRY, f"TLS: {error}")
 
+    def renew(self) -> None:
+        """Nothing here is an environment's own; credentials and secrets end by the wall clock."""
+
     def _packed(self, body: bytes) -> tuple[list[tuple[str, str]], bytes]:
         """Return the body as it is sent, with the headers that describe it."""
         if self._encode is not None:

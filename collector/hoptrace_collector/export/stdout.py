@@ -66,6 +66,9 @@ class Stdout:
             return Result(RETRY, str(error))
         return Result(SENT)
 
+    def renew(self) -> None:
+        """Nothing here is an environment's own."""
+
     def _line(self, body: bytes) -> bytes:
         if self._encode is not None:
             body = self._encode(body)

@@ -75,6 +75,7 @@ class Flusher:
     def renew(self) -> None:
         """Begin anew after a snapshot was restored: what the backend was like before means nothing."""
         self.breaker.succeeded()
+        self._exporter.renew()
 
     @property
     def due(self) -> bool:
