@@ -181,8 +181,8 @@ ROWS: Rows = (
 
 _ITEMS = "{item}"
 _LOST = (
-    "spans lost: `queue_full`, `too_large`, `refused` or `rejected` by the backend, `no_endpoint`, and `tracer_…` for "
-    "what the tracer could not write"
+    "spans lost: `queue_full`, `too_large`, `refused` or `rejected` by the backend, `no_endpoint`, `disk_full`, what "
+    "CloudWatch never takes (`too_old`, `too_new`, …), and `tracer_…` for what the tracer could not write"
 )
 # The collector's own book-keeping: `hoptrace.collector.` and the kind, the reason as an attribute.
 OWN: Rows = tuple(

@@ -94,6 +94,18 @@ def free_port() -> int:
         return port
 
 
+def certificate_for(host: str, folder: Path) -> tuple[Path, Path]:
+    """Make a certificate that nobody has signed for a host; returns the files of its key and of itself."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={host}"]
+        + ["-addext", f"subjectAltName=DNS:{host}", "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    return key, certificate
+
+
 class Posted:
     """One request that a scripted server received."""
 

@@ -5,7 +5,6 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from hoptrace_collector.export.choose import exporter_for
 from hoptrace_collector.proxies import Proxies, Proxy, parse_proxies
 from hoptrace_collector.settings import Aws, Secret, parse_url, read
 
-from .support import Backend, free_port
+from .support import Backend, certificate_for, free_port
 
 
 class SmallProxy:
@@ -104,15 +103,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, made = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=backend.example"]
-        + ["-addext", "subjectAltName=DNS:backend.example", "-keyout", str(key), "-out", str(made)],
-        check=True,
-        capture_output=True,
-    )
-    return key, made
+    return certificate_for("backend.example", tmp_path_factory.mktemp("tls"))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import datetime as dt
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ from hoptrace_collector.pipeline.flush import METRICS, Flusher
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
 from hoptrace_collector.settings import Otlp, Secret, parse_url
 
-from .support import Backend, Posted, free_port, spans_of
+from .support import Backend, Posted, certificate_for, free_port, spans_of
 
 ORIGIN = Origin((("service.name", "shipping"),), ("hoptrace", "0.1.0"))
 
@@ -329,13 +328,7 @@ def test_an_answer_that_is_no_http_is_a_failure_and_no_more(answer: bytes) -> No
 
 
 def test_https_is_verified_against_the_certificate_that_is_set(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
+    key, certificate = certificate_for("localhost", tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
