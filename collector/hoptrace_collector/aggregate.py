@@ -1,4 +1,4 @@
-"""Adds numbers up between two exports, within a bound: what would be a series beyond 1,000 is left out."""
+"""Adds numbers up between two exports, within a bound: of more than 1,000 series the rest is counted and left out."""
 
 from bisect import bisect_left
 from collections.abc import Callable
@@ -48,11 +48,13 @@ class Few:
 class Aggregate:
     """Sums, gauges and distributions of the metrics in the table, by attributes.
 
-    `seen` hears of every single value of a histogram: CloudWatch takes values, not buckets.
+    `seen` hears of every single value of a histogram: CloudWatch takes values, not buckets. `left_out` is how many
+    numbers had no room.
     """
 
     def __init__(self, seen: Callable[[str, Attributes, float], None] | None = None) -> None:
         self._seen = seen
+        self.left_out = 0
         self._sums: dict[Key, int | float] = {}
         self._gauges: dict[Key, int | float] = {}
         self._distributions: dict[Key, _Distribution] = {}
@@ -62,6 +64,8 @@ class Aggregate:
         key = (name, attributes)
         if key in self._sums or len(self._sums) < _MOST_SERIES:
             self._sums[key] = self._sums.get(key, 0) + value
+        else:
+            self.left_out += 1
 
     def set(self, name: str, attributes: Attributes, value: float) -> None:
         """Set a gauge."""
@@ -73,6 +77,7 @@ class Aggregate:
         distribution = self._distributions.get((name, attributes))
         if distribution is None:
             if len(self._distributions) >= _MOST_SERIES:
+                self.left_out += 1
                 return
             distribution = self._distributions[name, attributes] = _Distribution(len(bounds))
         distribution.counts[bisect_left(bounds, value)] += 1
@@ -100,5 +105,5 @@ class Aggregate:
                     d.counts, d.total, d.least, d.most, start, end,
                 )
             )  # fmt: skip
-        self._sums, self._gauges, self._distributions = {}, {}, {}
+        self._sums, self._gauges, self._distributions, self.left_out = {}, {}, {}, 0
         return points

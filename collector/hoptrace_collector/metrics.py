@@ -194,6 +194,8 @@ class Metrics:
             self._all.set("hoptrace.environment.in_flight.max", self._environment, peak)
         if self._all or own:
             self._all.set("hoptrace.environment.alive", self._environment, 1)
+        if self._all.left_out:
+            own = {**own, ("metrics_dropped", "too_many_series"): self._all.left_out}
         points = self._all.take(start, end)
         for (kind, reason), count in own.items():
             row, attributes = own_row(kind), (("reason", reason),) if reason else ()

@@ -199,7 +199,7 @@ OWN: Rows = tuple(
         ("metrics_received", (), "data points of the function's, by whatever way they came"),
         ("metrics_sent", (), ""),
         ("metrics_failed", ("reason",), ""),
-        ("metrics_dropped", ("reason",), ""),
+        ("metrics_dropped", ("reason",), "also `too_many_series`: numbers of ours beyond 1,000 series an export"),
         ("logs_received", (), "log records of the function's"),
         ("logs_sent", (), ""),
         ("logs_failed", ("reason",), ""),

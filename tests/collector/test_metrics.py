@@ -248,3 +248,18 @@ def test_managed_instances_tell_the_latency_in_the_report_and_cost_nothing_by_ti
         not {"hoptrace.invocation.billed_duration", "hoptrace.invocation.estimated_cost", "faas.mem_usage"} & got.keys()
     )
     assert by_attributes(got["hoptrace.environment.in_flight.max"])[("lambda-managed-instances",)].as_int == 3
+
+
+def test_series_without_end_are_bounded_and_what_has_no_room_is_counted() -> None:
+    metrics = make([1])
+    for number in range(3_000):
+        metrics.ended(invocation(request_id=f"r{number}", **{"faas.trigger": f"t{number}"}))
+    got = taken(metrics)
+    kept = sum(len(by_attributes(metric)) for name, metric in got.items() if not name.startswith("hoptrace.collector."))
+    assert kept <= 2 * 1_000 + 10
+    (dropped,) = got["hoptrace.collector.metrics_dropped"].sum.data_points
+    assert dropped.attributes[0].value.string_value == "too_many_series"
+    assert dropped.as_int >= 3_000
+    assert got["hoptrace.environment.invocations"].sum.data_points[0].as_int == 3_000, "what is ours alone is right"
+    metrics.ended(invocation())
+    assert "hoptrace.collector.metrics_dropped" not in taken(metrics)
