@@ -37,21 +37,21 @@ def handler(event, context):
 """
 
 
-def test_thirty_copies_of_one_image_share_their_random_numbers_and_not_one_id(tmp_path: Path) -> None:
-    copies, records, log = image.copies(tmp_path, COPY, [{}, {}], count=30)
+def test_twenty_copies_of_one_image_share_their_random_numbers_and_not_one_id(tmp_path: Path) -> None:
+    copies, records, log = image.copies(tmp_path, COPY, [{}, {}], count=20)
     answers = [copy.answers for copy in copies]
-    assert [len(each) for each in answers] == [2] * 30, log
+    assert [len(each) for each in answers] == [2] * 20, log
     # The control: whatever draws from the process's own generator draws the same in every copy.
     assert len({each[0]["random"] for each in answers}) == 1
     assert {each[0]["seen"] for each in answers} == {1}
     spans = [record["span"] for record in records if record["type"] in ("span", "end")]
     assert {span["name"] for span in spans} == {"restore", "f", "inside", "after the restore"}
-    assert len(spans) == 30 * 6
+    assert len(spans) == 20 * 6
     assert len({span["span_id"] for span in spans}) == len(spans)
     invocations = [record["span"] for record in records if record["type"] == "end"]
-    assert len({span["trace_id"] for span in invocations}) == 60
+    assert len({span["trace_id"] for span in invocations}) == 40
     instances = {record["resource"]["faas.instance"] for record in records if record["type"] == "begin"}
-    assert len(instances) == 30
+    assert len(instances) == 20
 
 
 def test_what_was_recorded_before_the_snapshot_is_in_no_copy_and_what_is_lost_is_counted(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_version_tells_its_initialisation_once_and_each_environment_its_restor
     (begun,) = (e for e in telemetry if e["type"] == "platform.restoreReport")
     assert restoring <= restore.start_time_unix_nano < restore.end_time_unix_nano <= cold.start_time_unix_nano
     length = (restore.end_time_unix_nano - restore.start_time_unix_nano) / 1e6
-    assert abs(length - begun["record"]["metrics"]["durationMs"]) < 50
+    assert abs(length - begun["record"]["metrics"]["durationMs"]) < 250
     assert stats.cold_starts == 1
     # Each once: by the init of the version, by the restore of the environment.
     assert points.count("faas.init_duration") == 1
