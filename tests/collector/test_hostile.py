@@ -113,7 +113,7 @@ class Fuzz:
             while isinstance(here, dict | list) and here:
                 key = choose.choice(list(here)) if isinstance(here, dict) else choose.randrange(len(here))
                 if choose.random() < 0.35 or not isinstance(here[key], dict | list) or not here[key]:
-                    odd = choose.choice(ODD)
+                    odd = copy.deepcopy(choose.choice(ODD))
                     if choose.random() < 0.2:
                         del here[key]
                     elif choose.random() < 0.1:
@@ -243,9 +243,10 @@ def test_hostile_inputs_neither_end_the_collector_nor_make_it_grow(tmp_path: Pat
         write(run_dir, begin(900, "good"), inner(901, "good", name="after"), ended(900, "good"))
         ring()
         host.wait_for_next(60)
-        assert "after" in {span.name for span in spans_of(backend)}, "it works as before"
         host.shut_down(seconds=10.0)
         log = collector.end(30)
+        # Not before: while invocations are frequent, it sends in the background.
+        assert "after" in {span.name for span in spans_of(backend)}, "it works as before"
         tally(backend, totals)
     half = sizes[len(sizes) // 2]
     print(
