@@ -27,6 +27,7 @@ __all__ = ["Certificates", "Connections"]
 
 KEPT_FOR = 30.0
 _MOST = 4
+_MOST_LOOKS = 16
 
 Key = tuple[str, str, int, Any, Any]
 
@@ -52,6 +53,7 @@ class Connections:
         self._kept: dict[Key, _Kept] = {}
         self._contexts: dict[Certificates, Any] = {}
         self._sessions: dict[Key, Any] = {}
+        self._looks: dict[Key, int] = {}
         self.opened = 0
 
     def request(
@@ -114,11 +116,20 @@ class Connections:
         exchange = Exchange(method, url, headers, body, deadline=deadline, tls=tls, keep=True, connection=kept)
         answer = exchange.answer()
         if exchange.kept is not None:
-            if key[3] is not None:
-                # What the next handshake of this host can leave out.
-                self._sessions[key] = getattr(exchange.kept, "session", None)
+            if key[3] is not None and kept is None:
+                self._remember(key, exchange.kept)
             self._put(key, exchange.kept)
         return answer
+
+    def _remember(self, key: Key, connection: Any) -> None:
+        """Remember what the next handshake of this host can leave out.
+
+        Each look at a session costs 4 KB that Python never gives back, so there are few: one that was taken up again
+        does for the next time too, and a host that takes none up again is not asked for ever.
+        """
+        if not connection.session_reused and self._looks.get(key, 0) < _MOST_LOOKS:
+            self._looks[key] = self._looks.get(key, 0) + 1
+            self._sessions[key] = connection.session
 
     def _take(self, key: Key) -> socket.socket | None:
         """Return the kept connection, unless it is dead or too old to tell."""

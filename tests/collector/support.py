@@ -122,11 +122,20 @@ class Backend:
     def __init__(self, *answers: Any, get: Any = (404, {}, b""), port: int = 0) -> None:
         """`get` answers every GET; `port` 0 is any."""
         self.requests: list[Posted] = []
+        self._connections: set[socket.socket] = set()
         self._answers = list(answers) or [(200, {}, b"")]
         backend = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                backend._connections.add(self.connection)
+
+            def finish(self) -> None:
+                backend._connections.discard(self.connection)
+                super().finish()
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
@@ -178,6 +187,12 @@ class Backend:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        # Who is gone does not answer on a connection that was kept open either.
+        for connection in list(self._connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 def spans_of(backend: Backend, answered: int | None = None) -> list[Any]:

@@ -34,6 +34,7 @@ class FaultyBackend:
             self._context.load_cert_chain(*certificate)
         self._server: socket.socket | None = None
         self._open: set[socket.socket] = set()
+        self._broken_off: set[socket.socket] = set()
         # What has been taken is answered before a connection is broken off: else nobody could tell.
         self._answering = threading.Lock()
         self.port = 0
@@ -70,6 +71,7 @@ class FaultyBackend:
     def _close_all(self) -> None:
         with self._answering:
             for connection in list(self._open):
+                self._broken_off.add(connection)
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
@@ -94,7 +96,7 @@ class FaultyBackend:
                 connection = self._context.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as stream:
                 while line := stream.readline():
-                    if not self._request(connection, stream, line.split()[1]):
+                    if not self._request(raw, connection, stream, line.split()[1]):
                         return
         except OSError:
             pass
@@ -102,7 +104,7 @@ class FaultyBackend:
             self._open.discard(raw)
             raw.close()
 
-    def _request(self, connection: socket.socket, stream: "object", path: bytes) -> bool:
+    def _request(self, raw: socket.socket, connection: socket.socket, stream: "object", path: bytes) -> bool:
         read: Callable[..., bytes] = stream.read  # type: ignore[attr-defined]
         length = 0
         while (header := stream.readline()) not in (b"\r\n", b""):  # type: ignore[attr-defined]
@@ -131,6 +133,8 @@ class FaultyBackend:
         answer = HTML if self._met("wrong type") else OK
         step = 4 if self._met("slow") else len(answer)
         with self._answering:
+            if raw in self._broken_off:
+                return False
             self._take(body)
             for at in range(0, len(answer), step):
                 connection.sendall(answer[at : at + step])
