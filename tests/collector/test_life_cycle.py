@@ -235,7 +235,7 @@ def test_a_backend_that_never_answers_costs_each_invocation_little(run_dir: Path
         started = time.monotonic()
         host.shut_down(seconds=1.0)
         log = collector.end()
-        assert time.monotonic() - started < 1.0, "its deadline holds for SHUTDOWN too"
+        assert time.monotonic() - started < 1.5, "its deadline holds for SHUTDOWN too, and a busy machine adds to it"
     assert log.count("hoptrace: ") == len(log.splitlines()) == 2, log
 
 
