@@ -1,133 +1,305 @@
-"""Watches invocations and sees that each state change reaches EventBridge.
+"""Lets the rules see what happens, and sees that each change of an alert reaches EventBridge.
 
-The state lives in a file as well: a timeout, the very thing to be alarmed about, resets this process. What could not
-be delivered waits there too, for the next attempt or the next generation.
+What is open, what is counted and what could not be delivered lives in a file as well: a timeout, the very thing to be
+alarmed about, resets this process.
 """
 
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from hoptrace_collector.alert.denied import evaluate_denied
-from hoptrace_collector.alert.eventbridge import MOST_ENTRIES, Answer
-from hoptrace_collector.alert.events import make_entry
-from hoptrace_collector.alert.rules import States, evaluate, states_from_json, states_to_json
+from hoptrace_collector.alert.builtin import BUILTIN
+from hoptrace_collector.alert.causes import Cause
+from hoptrace_collector.alert.engine import Change, Engine
+from hoptrace_collector.alert.events import Target, make_entry
+from hoptrace_collector.alert.facts import Facts, of_invocation, of_log, of_point, of_report, of_span, recursion
+from hoptrace_collector.alert.outbox import Channel, Outbox
+from hoptrace_collector.alert.rules import ENVIRONMENT, INVOCATION, Rule, read_rules
+from hoptrace_collector.alert.sources import of_text
+from hoptrace_collector.alert.summaries import Summaries
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Invocation
+from hoptrace_collector.model import Histogram, Invocation, LogRecord, Number, Report, Span
 
-__all__ = ["Alerts"]
+__all__ = ["Alerts", "Fetched"]
 
 MOST_PENDING = 100
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-_DENIED = ("AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidSignatureException")
+MOST_SUMMARIES = 500
+_MOST_REMEMBERED = 16
+_LOGS_TEXT = 1_000
+HERE = (INVOCATION, ENVIRONMENT)
 
 
-class Channel(Protocol):
-    """Where alerts go."""
+class Fetched(Protocol):
+    """Rules that lie elsewhere."""
 
-    def put(self, entries: list[dict[str, Any]], deadline: float) -> list[Answer]:
-        """Send entries; an answer for each."""
+    reference: str
+
+    @property
+    def due(self) -> bool:
+        """Whether they are to be fetched now."""
+
+    def fetch(self, deadline: float) -> str:
+        """Return their text; raises an exception whose text says what to do."""
 
 
 class Alerts:
-    """The rule's state and the events on their way. `function` is the name that alerts are about."""
+    """The rules, what they have seen, and the events on their way."""
 
     def __init__(
         self,
         path: str,
-        bus: str,
-        function: str,
+        target: Target,
         channel: Channel,
         counters: Counters,
         *,
-        clock: Callable[[], float],
+        tables: Mapping[str, Any] | None = None,
+        remote: Fetched | None = None,
+        memory: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
+        """`tables`: the user's rules; `remote`: where more of them are; `memory`: the function's, in bytes."""
         self._path = path
-        self._bus = bus
-        self._function = function
-        self._channel = channel
+        self._target = target
         self._counters = counters
-        self._clock = clock
-        self._not_before = 0.0
-        self._pause = _FIRST_PAUSE
-        self._states, self._pending = self._load()
+        self._tables = dict(tables or {})
+        self._remote = remote
+        self._memory = memory
+        self._now = now
+        self._outbox = Outbox("alerts", target.bus, channel, counters, most=MOST_PENDING, clock=clock)
+        self._later = Outbox("summaries", target.bus, channel, counters, most=MOST_SUMMARIES, clock=clock)
+        self._summaries: Summaries | None = None
+        self._init_duration: float | None = None
+        self._recursion: dict[str, int] = {}
+        self._ended: dict[str, tuple[Invocation, Facts]] = {}
+        self._last: Invocation | None = None
+        self._resource: dict[str, Any] = {}
+        self._origin: object = None
+        self._unsaved = False
+        self._fetched = ""
+        known = self._load()
+        self._fetched = str(known.get("rules") or "")
+        self._engine = Engine.from_json(known.get("engine"), self._read(), HERE, now())
+        self._outbox.load(known.get("pending"))
+        self._later.load(known.get("summaries"))
 
     @property
     def pending(self) -> int:
-        """How many events have not been delivered."""
-        return len(self._pending)
+        """How many alerts have not been delivered."""
+        return len(self._outbox.entries)
+
+    def summarise(self, wanted: Callable[[Callable[[Any], Any]], bool]) -> None:
+        """Tell of each invocation for which `wanted` holds."""
+        self._summaries = Summaries(wanted, self._target, self._later.put)
+
+    # What happens.
+
+    def invoked(self, request_id: str, trace_header: str) -> None:
+        """Note what is known of an invocation before it ends: who led to it."""
+        count = recursion(trace_header)
+        if count:
+            self._recursion[request_id] = count
+            while len(self._recursion) > _MOST_REMEMBERED:
+                del self._recursion[next(iter(self._recursion))]
+
+    def initialized(self, seconds: float) -> None:
+        """Note how long the environment's initialisation took, or a snapshot's restore; the longest word counts."""
+        self._init_duration = max(seconds, self._init_duration or 0.0)
 
     def observe(self, invocation: Invocation) -> None:
-        """Let the rule see an invocation that is over; a state change is written down at once."""
-        function = self._function or invocation.attribute("faas.name") or "function"
-        before = self._states
-        self._states, changes = evaluate(before, invocation, function)
-        self._states, denied = evaluate_denied(self._states, invocation, function)
-        changes += denied
-        if self._states is before:
+        """Let the rules see an invocation that is over; a change is written down at once."""
+        if invocation.outcome == "unknown":
+            return
+        self._last = invocation
+        count = self._recursion.pop(invocation.request_id, None) if self._recursion else None
+        facts = of_invocation(invocation, self._init_duration, count)
+        if invocation.request_id:
+            self._ended[invocation.request_id] = (invocation, facts)
+            while len(self._ended) > _MOST_REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+        if self._summaries is not None:
+            self._summaries.ended(invocation, facts)
+        span = invocation.span
+        self._tell(
+            self._engine.observe(
+                "invocation",
+                span.end,
+                span.span_id.hex(),
+                facts.get,
+                lambda: Cause.of_invocation(invocation, self._function(invocation)),
+            )
+        )
+
+    def reported(self, report: Report) -> None:
+        """Let the rules see what Lambda reports of an invocation."""
+        known = self._ended.pop(report.request_id, None)
+        if known is None:
+            return
+        invocation, facts = known
+        told = of_report(report, facts, self._memory)
+        if self._summaries is not None:
+            self._summaries.reported(report.request_id, told)
+        if not self._engine.wants("report"):
+            return
+        span = invocation.span
+        self._tell(
+            self._engine.observe(
+                "report",
+                report.time or span.end,
+                span.span_id.hex(),
+                told.get,
+                lambda: Cause.of_invocation(invocation, self._function(invocation)),
+            )
+        )
+
+    def called(self, span: Span, resource: tuple[tuple[str, Any], ...]) -> None:
+        """Let the rules see a span that has ended."""
+        if not self._engine.wants("span"):
+            return
+        if resource is not self._origin:
+            self._origin, self._resource = resource, dict(resource)
+        known = self._resource
+        self._tell(
+            self._engine.observe(
+                "span",
+                span.end,
+                span.span_id.hex(),
+                of_span(span, known),
+                lambda: self._at_home(Cause.of_span(span, None, self._target.function or known.get("faas.name") or "")),
+            )
+        )
+
+    def measured(self, points: list[Number | Histogram]) -> None:
+        """Let the rules see points of metrics, the collector's own or the function's."""
+        if not self._engine.wants("metric"):
+            return
+        for point in points:
+            ident = f"{point.name} {point.attributes}"
+            facts = of_point(point)
+            at, message = point.end, point.name
+            self._tell(
+                self._engine.observe(
+                    "metric", at, ident, facts.get, lambda at=at, ident=ident, message=message: self._at_home(  # type: ignore[misc]
+                        Cause(at, ident, function=self._target.function, message=message)
+                    )
+                )
+            )
+
+    def logged(self, record: LogRecord) -> None:
+        """Let the rules see a log record."""
+        if not self._engine.wants("log"):
+            return
+        body = record.body if isinstance(record.body, str) else ""
+        ident = f"{record.time or record.observed} {record.span_id.hex()} {body[:100]}"
+        self._tell(
+            self._engine.observe(
+                "log",
+                record.time or record.observed,
+                ident,
+                of_log(record).get,
+                lambda: self._at_home(
+                    Cause(
+                        record.time or record.observed,
+                        ident,
+                        record.trace_id.hex(),
+                        record.span_id.hex(),
+                        record.flags & 1,
+                        record.request_id,
+                        self._target.function,
+                        message=body[:_LOGS_TEXT],
+                    )
+                ),
+            )
+        )
+
+    # What is sent.
+
+    def deliver(self, deadline: float, *, last: bool = False, gone: bool = False) -> None:
+        """Send what is pending before `deadline` (monotonic); `last`: do not heed the pause after a failure.
+
+        `gone`: nobody will watch any more, so what is open is let go of, and no summary waits any longer.
+        """
+        if self._remote is not None and self._remote.due and not last:
+            self._fetch(self._remote, deadline)
+        now = self._now()
+        self._tell(self._engine.end(now) if gone else self._engine.tick(now))
+        if self._summaries is not None and last:
+            self._summaries.release()
+        moved = self._outbox.deliver(deadline, last=last)
+        moved = self._later.deliver(deadline, last=last) or moved
+        if moved or last or self._unsaved:
+            self._save()
+
+    def _tell(self, changes: list[Change]) -> None:
+        if not changes:
             return
         for change in changes:
-            self._pending.append(make_entry(change, self._bus))
-        while len(self._pending) > MOST_PENDING:
-            del self._pending[0]
-            self._counters.add("alerts_dropped", "queue_full")
+            self._outbox.put(make_entry(change, self._target))
         self._save()
 
-    def deliver(self, deadline: float, *, last: bool = False) -> None:
-        """Send what is pending before `deadline` (monotonic); `last`: do not heed the pause after a failure."""
-        if not self._pending or (self._clock() < self._not_before and not last):
+    def _function(self, invocation: Invocation) -> str:
+        return self._target.function or invocation.attribute("faas.name") or "function"
+
+    def _at_home(self, cause: Cause) -> Cause:
+        """Add whose it is, as the last invocation shows it."""
+        if self._last is None:
+            return cause
+        return cause._replace(
+            function=cause.function or self._function(self._last),
+            arn=self._last.attribute("aws.lambda.invoked_arn"),
+            version=self._last.attribute("faas.version"),
+        )
+
+    # The rules.
+
+    def _read(self) -> list[Rule]:
+        tables = dict(self._tables)
+        if self._fetched and self._remote is not None:
+            found = of_text(self._fetched, self._remote.reference)
+            for line in found.complaints:
+                self._counters.say(f"rules {line[:100]}", line)
+            tables.update(found.rules)
+        rules, mistakes = read_rules(tables, BUILTIN)
+        for mistake in mistakes:
+            self._counters.say(f"rule {mistake}", f"{mistake}; this rule is off")
+        return rules
+
+    def _fetch(self, remote: Fetched, deadline: float) -> None:
+        try:
+            text = remote.fetch(deadline)
+        except Exception as error:  # whatever it is, the rules that are known go on
+            self._counters.say("rules fetched", f"the rules of HOPTRACE_RULES could not be fetched: {error}")
             return
-        while self._pending and self._clock() < deadline:
-            entries = self._pending[:MOST_ENTRIES]
-            answers = self._channel.put(entries, deadline)
-            again = [entry for entry, answer in zip(entries, answers, strict=True) if self._wants_again(answer)]
-            self._pending[: len(entries)] = again
-            self._save()
-            if again:
-                self._not_before = self._clock() + self._pause
-                self._pause = min(_LONGEST_PAUSE, self._pause * 2)
-                return
-            self._pause = _FIRST_PAUSE
+        if text != self._fetched:
+            self._fetched = text
+            self._engine = Engine.from_json(self._engine.to_json(), self._read(), HERE, self._now())
+            self._unsaved = True
 
-    def _wants_again(self, answer: Answer) -> bool:
-        if not answer.error:
-            self._counters.add("alerts_sent")
-            return False
-        if answer.retryable:
-            self._counters.add("alerts_failed", answer.error)
-            self._counters.say(
-                f"alert {answer.error}", f"EventBridge did not take an alert ({answer.message}); kept for later"
-            )
-            return True
-        self._counters.add("alerts_dropped", answer.error)
-        if answer.error in _DENIED:
-            line = (
-                f"EventBridge refused an alert ({answer.error}): the function's role needs the permission "
-                f"events:PutEvents on the event bus {self._bus}"
-            )
-        else:
-            line = f"EventBridge refused an alert for good ({answer.error}: {answer.message})"
-        self._counters.say(f"alert {answer.error}", line)
-        return False
+    # What the next generation has to know.
 
-    def _load(self) -> tuple[States, list[dict[str, Any]]]:
+    def _load(self) -> dict[str, Any]:
         try:
             with open(self._path, "rb") as file:
                 value = json.loads(file.read())
         except FileNotFoundError:
-            return {}, []
+            return {}
         except (OSError, ValueError, RecursionError):
             self._counters.add("errors", "alerts.json")
-            return {}, []
-        if not isinstance(value, dict):
-            return {}, []
-        pending = value.get("pending")
-        entries = [entry for entry in pending if isinstance(entry, dict)] if isinstance(pending, list) else []
-        return states_from_json(value.get("states")), entries[:MOST_PENDING]
+            return {}
+        return value if isinstance(value, dict) else {}
 
     def _save(self) -> None:
-        data = json.dumps({"states": states_to_json(self._states), "pending": self._pending}).encode()
+        self._unsaved = False
+        data = json.dumps(
+            {
+                "engine": self._engine.to_json(),
+                "pending": self._outbox.entries,
+                "summaries": self._later.entries,
+                "rules": self._fetched,
+            }
+        ).encode()
         beside = f"{self._path}.new"
         try:
             with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
