@@ -62,10 +62,11 @@ bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against no
 	@$(BIN)/python -m benchmarks.hops
 	@test "$$(id -u)" != 0 || $(BIN)/python -m benchmarks.answers
 
-docs: ## write docs/settings.md from docs/settings.toml, docs/hops.md and docs/metrics.md from the code, docs/patterns.md from the examples
+docs: ## write docs/settings.md from docs/settings.toml, docs/hops.md, docs/metrics.md and docs/alerts.md from the code, docs/patterns.md from the examples
 	@python3 docs/settings.py
 	@python3 docs/hops.py
 	@python3 docs/metrics.py
+	@python3 docs/alerts.py
 	@python3 docs/patterns.py
 
 lock: $(VENV)/.ready ## write the lock files anew (needs uv)

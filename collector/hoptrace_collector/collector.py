@@ -165,7 +165,7 @@ class Collector:
         self._unattached = Unattached(new_id)
         self._workers = Workers()
         self._snapshots = 0
-        self._alerts = self._make_alerts(settings, counters, clock)
+        self._alerts = self._make_alerts()
         self._sampler = self._make_sampler()
         self._generations.take_over(self._completer, self._delivery, self._sampler)
         self._logs = self._make_logs()
@@ -183,10 +183,10 @@ class Collector:
         for missed in self._missed:
             if isinstance(missed, Invoke):
                 self._invocations += 1
-                self._completer.invoked(missed)
+                self._handed_out(missed)
                 self._unattached.invoked(missed)
         if isinstance(event, Invoke):
-            self._completer.invoked(event)
+            self._handed_out(event)
         self._read(self._clock() + 1.0)
         self._keep(self._completer.settle(event if isinstance(event, Invoke) else None), None)
 
@@ -196,7 +196,7 @@ class Collector:
         self._pace.event()
         self._invocations += 1
         self._current = event.request_id
-        self._completer.invoked(event)
+        self._handed_out(event)
         if not self._recorded:
             self._unattached.invoked(event)
 
@@ -283,7 +283,8 @@ class Collector:
         if self._sampler is not None:
             self._sampler.shutdown()
         self._remember()
-        self._deliver(self._clock() + max(0.0, deadline - self._clock()) / 2, last=True)
+        half = self._clock() + max(0.0, deadline - self._clock()) / 2
+        self._deliver(half, last=True, gone=event.reason == "spindown")
         left = max(0.0, deadline - self._clock())
         self._delivery.send(("traces", "logs"), deadline - min(_LEFT_FOR_THE_REST, left / 3), last=True)
         self._metrics.last()
@@ -339,6 +340,16 @@ class Collector:
 
     # Taking in.
 
+    def _handed_out(self, event: Invoke) -> None:
+        self._completer.invoked(event)
+        if self._alerts is not None:
+            self._alerts.invoked(event.request_id, event.trace_header)
+
+    def _initialized(self, seconds: float) -> None:
+        self._metrics.initialized(seconds)
+        if self._alerts is not None:
+            self._alerts.initialized(seconds)
+
     def _read(self, deadline: float) -> None:
         for count, line in enumerate(self._reader.lines()):
             if not self._recorded:
@@ -354,6 +365,8 @@ class Collector:
             elif isinstance(record, Measured | LogRecord):
                 if not line.seen:
                     self._own_signals().take(record)
+                    if self._alerts is not None:
+                        self._alerts.signalled(record)
             else:
                 self._completed(record, line)
             if count % _DEADLINE_CHECK == 0 and self._clock() >= deadline:
@@ -394,7 +407,7 @@ class Collector:
         if isinstance(record, InitError):
             return self._completer.init_error(record, seen=seen)
         if record.span.attributes.get("hoptrace.init") is True and not seen:
-            self._metrics.initialized(max(0, record.span.end - record.span.start) / 1e9)
+            self._initialized(max(0, record.span.end - record.span.start) / 1e9)
         if not seen:
             self._metrics.called(record.span)
         if self._settings.snap_start and self._restore.takes(record):
@@ -410,9 +423,11 @@ class Collector:
         for event in self._telemetry.take() if self._telemetry is not None else ():
             if isinstance(event, InitReport):
                 if not self._snapshots:  # what was before the snapshot has been told once
-                    self._metrics.initialized(event.duration)
+                    self._initialized(event.duration)
             elif isinstance(event, RestoreReport):
                 self._metrics.restored(event.duration)
+                if self._alerts is not None:
+                    self._alerts.initialized(event.duration)
                 self._restore.told(event)
                 if (lost := failed(event, self._new_id)) is not None:
                     self._keep(self._completer.span(lost), None)
@@ -424,6 +439,8 @@ class Collector:
                 # An invocation that Lambda ends is first closed, then what is said of it belongs to it.
                 self._keep(self._completer.telemetry(event), None)
                 self._metrics.told(event)
+                if self._alerts is not None and isinstance(event, Report):
+                    self._alerts.reported(event)
         if self._logs is not None:
             self._logs.take(self._completer.origin.resource)
 
@@ -504,6 +521,8 @@ class Collector:
                 request_id = record.request_id if isinstance(record, SpanEnded | End) else ""
                 whole = each._replace(spans=spans)
                 self._sampler.take(whole, mark, request_id, ended=isinstance(record, End), seen=seen)
+            if self._alerts is not None:
+                self._alerts.called(each.spans, each.origin.resource)
             if each.invocation is not None:
                 self._metrics.ended(each.invocation)
                 if self._alerts is not None:
@@ -518,13 +537,15 @@ class Collector:
         if self._clock() >= self._metrics_due:
             self._export_metrics()
 
-    def _deliver(self, deadline: float, *, last: bool = False) -> None:
+    def _deliver(self, deadline: float, *, last: bool = False, gone: bool = False) -> None:
         if self._alerts is not None:
-            self._alerts.deliver(deadline, last=last)
+            self._alerts.deliver(deadline, last=last, gone=gone)
 
     def _export_metrics(self) -> None:
         self._metrics_due = self._clock() + self._settings.metric_interval
         points = self._metrics.take(self._counters.take())
+        if self._alerts is not None:
+            self._alerts.measured(points)
         if self._emf is not None:
             self._emf.written(points)
         if points and self._delivery.configured("metrics"):
@@ -599,23 +620,10 @@ class Collector:
         limit = self._settings.queue_bytes // 8
         return Sampler(self._settings.sampling, limit, self._counters, self._delivery.inlet("traces").put, self._now)
 
-    @staticmethod
-    def _make_alerts(settings: Settings, counters: Counters, clock: Callable[[], float]) -> "Alerts | None":
-        if settings.eventbridge is None:
+    def _make_alerts(self) -> "Alerts | None":
+        if self._settings.eventbridge is None:
             return None
         # Only for who has set it: hashing and signing are a tenth of the start.
-        from hoptrace_collector.alert.alerts import Alerts
-        from hoptrace_collector.alert.eventbridge import EventBridge
-        from hoptrace_collector.aws.api import Api
-        from hoptrace_collector.aws.credentials import CredentialsSource
+        from hoptrace_collector.alert.wiring import make_alerts
 
-        credentials = CredentialsSource(settings.aws)
-        events = Api("events", settings.eventbridge, settings.region, credentials, proxies=settings.proxies)
-        return Alerts(
-            os.path.join(settings.run_dir, "alerts.json"),
-            settings.alert_bus,
-            settings.function_name,
-            EventBridge(events),
-            counters,
-            clock=clock,
-        )
+        return make_alerts(self._settings, self._settings.eventbridge, self._counters, clock=self._clock, now=self._now)

@@ -194,7 +194,7 @@ def _hops(world: World, run: str, patience: float, tell: Callable[[str], None]) 
     alert = {
         "schemaVersion": "1.0",
         "alertId": run,
-        "alertName": "invocation-failed:check:timeout",
+        "alertName": "timeout:check",
         "state": {"value": "ALARM", "reason": "a check"},
         "trace": {"traceId": ODD_TRACE, "spanId": ODD_SPAN},
         "traceparent": TRACEPARENT,

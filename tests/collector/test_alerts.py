@@ -15,8 +15,7 @@ from botocore.config import Config
 
 from hoptrace_collector.alert.alerts import MOST_PENDING, Alerts
 from hoptrace_collector.alert.eventbridge import Answer, EventBridge
-from hoptrace_collector.alert.events import DETAIL_TYPE, SOURCE
-from hoptrace_collector.alert.rules import evaluate, states_from_json, states_to_json
+from hoptrace_collector.alert.events import DETAIL_TYPE, SOURCE, Target
 from hoptrace_collector.aws.api import Api
 from hoptrace_collector.aws.credentials import CredentialsSource
 from hoptrace_collector.counters import Counters
@@ -33,14 +32,16 @@ def invocation(error_type: str = "", *, outcome: str = "", at: int = NOW, reques
     span.attributes.update(
         {"aws.lambda.invoked_arn": ARN, "faas.coldstart": True, "faas.trigger": "pubsub", "hoptrace.trigger": "sqs"}
     )
+    if not outcome:
+        outcome = "ok" if not error_type else "timeout" if error_type == "timeout" else "error"
     return Invocation(
         request_id=request_id,
-        outcome=outcome or ("error" if error_type else "ok"),
+        outcome=outcome,
         error_type=error_type,
         message="no answer in time" if error_type else "",
         span=span,
         origin=Origin((("faas.name", "shipping"), ("faas.version", "7")), ("hoptrace", "")),
-        deadline_ms=at // 10**6,
+        deadline_ms=(at if outcome == "timeout" else at + 10 * 10**9) // 10**6,
     )
 
 
@@ -58,21 +59,36 @@ class Channel:
 
 
 class Rig:
-    def __init__(self, run_dir: Path, channel: Any = None) -> None:
+    def __init__(self, run_dir: Path, channel: Any = None, **rules: Any) -> None:
         self.said: list[str] = []
         self.now = 0.0
+        self.time = NOW
         self.channel = channel if channel is not None else Channel()
         self.counters = Counters(self.said.append)
+        quick = {name: {"cooldown": 0} for name in ("error", "timeout")}
         self.alerts = Alerts(
-            str(run_dir / "alerts.json"), "ops", "shipping", self.channel, self.counters, clock=lambda: self.now
+            str(run_dir / "alerts.json"),
+            Target("ops", "shipping", "https://traces.example/{trace_id}?span={span_id}"),
+            self.channel,
+            self.counters,
+            tables={**quick, **rules},
+            clock=lambda: self.now,
+            now=lambda: self.time,
         )
 
     def see(self, *invocations: Invocation) -> list[dict[str, Any]]:
         """Observe, deliver, and return the details that went out since the beginning."""
         for each in invocations:
+            self.time = max(self.time, each.span.end)
             self.alerts.observe(each)
+            self.alerts.deliver(self.now + 5)
         self.alerts.deliver(self.now + 5)
         return [json.loads(entry["Detail"]) for entry in self.channel.entries]
+
+
+def in_turn(*error_types: str) -> list[Invocation]:
+    """Invocations one second after the other, which end with these errors; "" for none."""
+    return [invocation(error_type, at=NOW + number * 10**9) for number, error_type in enumerate(error_types)]
 
 
 def values(details: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -81,28 +97,19 @@ def values(details: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def test_the_first_failure_and_the_next_success_are_told_and_nothing_between(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    details = rig.see(
-        invocation(), invocation("timeout"), invocation("timeout"), invocation(), invocation(), invocation("timeout")
-    )
+    details = rig.see(*in_turn("", "timeout", "timeout", "", "", "timeout"))
     assert values(details) == [("timeout", "ALARM"), ("timeout", "OK"), ("timeout", "ALARM")]
     assert [detail["previousState"]["value"] for detail in details] == ["OK", "ALARM", "OK"]
 
 
 def test_each_kind_of_error_has_its_own_state(tmp_path: Path) -> None:
-    details = Rig(tmp_path).see(invocation("timeout"), invocation("KeyError"), invocation())
-    assert values(details) == [("timeout", "ALARM"), ("KeyError", "ALARM"), ("timeout", "OK"), ("KeyError", "OK")]
+    details = Rig(tmp_path).see(*in_turn("IndexError", "KeyError", ""))
+    assert values(details) == [("IndexError", "ALARM"), ("KeyError", "ALARM"), ("IndexError", "OK"), ("KeyError", "OK")]
 
 
-def test_an_end_that_nobody_saw_changes_nothing() -> None:
-    assert evaluate({}, invocation("x", outcome="unknown"), "shipping") == ({}, [])
-
-
-def test_states_survive_being_written_and_garbage_is_left_out() -> None:
-    states, _ = evaluate({}, invocation("timeout"), "shipping")
-    written = json.loads(json.dumps(states_to_json(states)))
-    assert states_from_json(written) == states
-    assert states_from_json([*written, [], ["a"] * 6, None, ["a", "b", "c", "ALARM", "r", "soon"]]) == states
-    assert states_from_json("nonsense") == {}
+def test_an_end_that_nobody_saw_changes_nothing(tmp_path: Path) -> None:
+    first, last = in_turn("timeout", "")
+    assert values(Rig(tmp_path).see(first, last._replace(outcome="unknown"))) == [("timeout", "ALARM")]
 
 
 def test_the_event_carries_what_a_remedy_needs(tmp_path: Path) -> None:
@@ -113,7 +120,7 @@ def test_the_event_carries_what_a_remedy_needs(tmp_path: Path) -> None:
     assert entry["Resources"] == [ARN]
     assert entry["Time"] == NOW // 10**9
     assert detail["schemaVersion"] == "1.0"
-    assert detail["rule"] == "invocation-failed"
+    assert (detail["rule"], detail["scope"], detail["severity"]) == ("timeout", "invocation", "error")
     assert detail["resource"] == {
         "functionName": "shipping",
         "functionArn": ARN,
@@ -122,15 +129,22 @@ def test_the_event_carries_what_a_remedy_needs(tmp_path: Path) -> None:
     }
     assert detail["traceparent"] == f"00-{'ab' * 16}-{'cd' * 8}-01"
     assert detail["trace"] == {"traceId": "ab" * 16, "spanId": "cd" * 8}
+    assert detail["link"] == f"https://traces.example/{'ab' * 16}?span={'cd' * 8}"
     assert detail["evidence"] == {
+        "condition": 'outcome == "timeout"',
+        "observed": {"outcome": "timeout"},
         "error.type": "timeout",
         "statusDescription": "no answer in time",
         "durationMs": 3000.0,
         "coldStart": True,
         "deadline": "2026-09-21T14:13:20.000Z",
         "trigger": "sqs",
+        "timestamp": "2026-09-21T14:13:20.000Z",
     }
-    assert json.loads(detail["state"]["reasonData"])["outcome"] == "error"
+    assert detail["transition"] == "opened"
+    assert detail["state"]["reasonCode"] == "ConditionMet"
+    assert detail["state"]["reason"] == "an invocation ran into its timeout; no answer in time"
+    assert json.loads(detail["state"]["reasonData"])["outcome"] == "timeout"
     assert detail["state"]["timestamp"] == "2026-09-21T14:13:20.000Z"
 
 
@@ -139,7 +153,7 @@ def test_the_next_generation_knows_the_state_and_delivers_what_the_last_could_no
     first.see(invocation("timeout"))
     assert first.alerts.pending == 1
     second = Rig(tmp_path)
-    details = second.see(invocation("timeout"), invocation())
+    details = second.see(*in_turn("timeout", "timeout", "")[1:])
     assert values(details) == [("timeout", "ALARM"), ("timeout", "OK")]
     assert json.loads(first.channel.entries[0]["Detail"])["alertId"] == details[0]["alertId"], "one key for one change"
     assert Rig(tmp_path).alerts.pending == 0
@@ -148,7 +162,9 @@ def test_the_next_generation_knows_the_state_and_delivers_what_the_last_could_no
 def test_of_a_request_only_what_was_not_taken_is_sent_again_and_not_at_once(tmp_path: Path) -> None:
     channel = Channel(Answer(), Answer("ThrottlingException", "slow down"), Answer("InvalidArgument", "bad"))
     rig = Rig(tmp_path, channel)
-    rig.see(invocation("a"), invocation("b"), invocation("c"))
+    for each in in_turn("a", "b", "c"):
+        rig.alerts.observe(each)
+    rig.see()
     assert len(channel.entries) == 3
     rig.see()
     assert len(channel.entries) == 3, "the pause is not over"
@@ -160,16 +176,17 @@ def test_of_a_request_only_what_was_not_taken_is_sent_again_and_not_at_once(tmp_
 
 
 def test_what_waits_is_bounded(tmp_path: Path) -> None:
-    rig = Rig(tmp_path)
-    for number in range(MOST_PENDING + 5):
-        rig.alerts.observe(invocation(f"E{number}"))
+    each = {"when": "failed", "by": ["request_id"]}
+    rig = Rig(tmp_path, one=each, other=each, error={"off": True})
+    for number in range(MOST_PENDING // 2 + 5):
+        rig.alerts.observe(invocation("E", at=NOW + number, request_id=f"r{number}"))
     assert rig.alerts.pending == MOST_PENDING
-    assert rig.counters.total("alerts_dropped", "queue_full") == 5
+    assert rig.counters.total("alerts_dropped", "queue_full") == 10
     rig.see()
     assert len(rig.channel.entries) == MOST_PENDING
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"states": 1, "pending": 2}', b"\xff", b"[" * 99999])
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"engine": 1, "pending": 2, "rules": 3}', b"\xff", b"[" * 99999])
 def test_a_damaged_state_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "alerts.json").write_bytes(content)
     assert values(Rig(tmp_path).see(invocation("timeout"))) == [("timeout", "ALARM")]

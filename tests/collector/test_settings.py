@@ -102,7 +102,7 @@ def test_another_protocol_is_complained_of() -> None:
 def test_where_alerts_go() -> None:
     assert of().eventbridge is None
     there = of(HOPTRACE_ALERT_EVENT_BUS="ops", AWS_REGION="eu-west-1")
-    assert (there.alert_bus, str(there.eventbridge)) == ("ops", "https://events.eu-west-1.amazonaws.com/")
+    assert (there.alerting.bus, str(there.eventbridge)) == ("ops", "https://events.eu-west-1.amazonaws.com/")
     china = of(HOPTRACE_ALERT_EVENT_BUS="ops", AWS_REGION="cn-north-1")
     assert str(china.eventbridge) == "https://events.cn-north-1.amazonaws.com.cn/"
     both = of(

@@ -7,20 +7,31 @@ alarmed about, resets this process.
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from hoptrace_collector.alert.builtin import BUILTIN
 from hoptrace_collector.alert.causes import Cause
+from hoptrace_collector.alert.compiled import Get
 from hoptrace_collector.alert.engine import Change, Engine
 from hoptrace_collector.alert.events import Target, make_entry
-from hoptrace_collector.alert.facts import Facts, of_invocation, of_log, of_point, of_report, of_span, recursion
+from hoptrace_collector.alert.facts import (
+    Facts,
+    of_denied,
+    of_invocation,
+    of_log,
+    of_point,
+    of_report,
+    of_span,
+    recursion,
+)
 from hoptrace_collector.alert.outbox import Channel, Outbox
 from hoptrace_collector.alert.rules import ENVIRONMENT, INVOCATION, Rule, read_rules
 from hoptrace_collector.alert.sources import of_text
 from hoptrace_collector.alert.summaries import Summaries
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Histogram, Invocation, LogRecord, Number, Report, Span
+from hoptrace_collector.model import Histogram, Invocation, LogRecord, Measured, Number, Report, Span
 
 __all__ = ["Alerts", "Fetched"]
 
@@ -90,7 +101,7 @@ class Alerts:
         """How many alerts have not been delivered."""
         return len(self._outbox.entries)
 
-    def summarise(self, wanted: Callable[[Callable[[Any], Any]], bool]) -> None:
+    def summarise(self, wanted: Callable[[Get], bool]) -> None:
         """Tell of each invocation for which `wanted` holds."""
         self._summaries = Summaries(wanted, self._target, self._later.put)
 
@@ -121,16 +132,11 @@ class Alerts:
                 del self._ended[next(iter(self._ended))]
         if self._summaries is not None:
             self._summaries.ended(invocation, facts)
-        span = invocation.span
-        self._tell(
-            self._engine.observe(
-                "invocation",
-                span.end,
-                span.span_id.hex(),
-                facts.get,
-                lambda: Cause.of_invocation(invocation, self._function(invocation)),
-            )
-        )
+        at, ident, cause = invocation.span.end, invocation.span.span_id.hex(), partial(self._of_invocation, invocation)
+        self._see("invocation", at, ident, facts.get, cause)
+        for denied in invocation.denied:
+            asked = of_denied(denied, facts)
+            self._see("denial", at, f"{ident} {denied.operation}", asked.get, cause)
 
     def reported(self, report: Report) -> None:
         """Let the rules see what Lambda reports of an invocation."""
@@ -141,78 +147,52 @@ class Alerts:
         told = of_report(report, facts, self._memory)
         if self._summaries is not None:
             self._summaries.reported(report.request_id, told)
-        if not self._engine.wants("report"):
-            return
         span = invocation.span
-        self._tell(
-            self._engine.observe(
-                "report",
-                report.time or span.end,
-                span.span_id.hex(),
-                told.get,
-                lambda: Cause.of_invocation(invocation, self._function(invocation)),
-            )
-        )
+        at, cause = report.time or span.end, partial(self._of_invocation, invocation)
+        self._see("report", at, span.span_id.hex(), told.get, cause)
 
-    def called(self, span: Span, resource: tuple[tuple[str, Any], ...]) -> None:
-        """Let the rules see a span that has ended."""
+    def called(self, spans: Iterable[Span], resource: tuple[tuple[str, Any], ...]) -> None:
+        """Let the rules see spans that have ended."""
         if not self._engine.wants("span"):
             return
         if resource is not self._origin:
             self._origin, self._resource = resource, dict(resource)
-        known = self._resource
-        self._tell(
-            self._engine.observe(
-                "span",
-                span.end,
-                span.span_id.hex(),
-                of_span(span, known),
-                lambda: self._at_home(Cause.of_span(span, None, self._target.function or known.get("faas.name") or "")),
-            )
-        )
+        for span in spans:
+            self._see("span", span.end, span.span_id.hex(), of_span(span, self._resource), partial(self._of_span, span))
 
-    def measured(self, points: list[Number | Histogram]) -> None:
+    def measured(self, points: Iterable[Number | Histogram]) -> None:
         """Let the rules see points of metrics, the collector's own or the function's."""
         if not self._engine.wants("metric"):
             return
         for point in points:
             ident = f"{point.name} {point.attributes}"
-            facts = of_point(point)
-            at, message = point.end, point.name
-            self._tell(
-                self._engine.observe(
-                    "metric", at, ident, facts.get, lambda at=at, ident=ident, message=message: self._at_home(  # type: ignore[misc]
-                        Cause(at, ident, function=self._target.function, message=message)
-                    )
-                )
-            )
+            cause = Cause(point.end, ident, function=self._target.function, message=point.name)
+            self._see("metric", point.end, ident, of_point(point).get, partial(self._at_home, cause))
 
-    def logged(self, record: LogRecord) -> None:
-        """Let the rules see a log record."""
-        if not self._engine.wants("log"):
-            return
-        body = record.body if isinstance(record.body, str) else ""
-        ident = f"{record.time or record.observed} {record.span_id.hex()} {body[:100]}"
-        self._tell(
-            self._engine.observe(
-                "log",
-                record.time or record.observed,
-                ident,
-                of_log(record).get,
-                lambda: self._at_home(
-                    Cause(
-                        record.time or record.observed,
-                        ident,
-                        record.trace_id.hex(),
-                        record.span_id.hex(),
-                        record.flags & 1,
-                        record.request_id,
-                        self._target.function,
-                        message=body[:_LOGS_TEXT],
-                    )
-                ),
-            )
-        )
+    def signalled(self, record: Measured | LogRecord) -> None:
+        """Let the rules see what the function itself measures and logs."""
+        if isinstance(record, Measured):
+            self.measured(point for _, point in record.points)
+        elif self._engine.wants("log"):
+            at, body = record.time or record.observed, record.body if isinstance(record.body, str) else ""
+            ident = f"{at} {record.span_id.hex()} {body[:100]}"
+            self._see("log", at, ident, of_log(record).get, partial(self._of_log, record, at, ident, body))
+
+    def _see(self, kind: str, at: int, ident: str, get: Get, make_cause: Callable[[], Cause]) -> None:
+        changes = self._engine.observe(kind, at, ident, get, make_cause)
+        if changes:
+            self._tell(changes)
+
+    def _of_invocation(self, invocation: Invocation) -> Cause:
+        return Cause.of_span(invocation.span, invocation, self._function(invocation))
+
+    def _of_span(self, span: Span) -> Cause:
+        return self._at_home(Cause.of_span(span, None, self._target.function or self._resource.get("faas.name") or ""))
+
+    def _of_log(self, record: LogRecord, at: int, ident: str, body: str) -> Cause:
+        trace_id, span_id = record.trace_id.hex(), record.span_id.hex()
+        cause = Cause(at, ident, trace_id, span_id, record.flags & 1, record.request_id, self._target.function)
+        return self._at_home(cause._replace(message=body[:_LOGS_TEXT]))
 
     # What is sent.
 

@@ -1,6 +1,7 @@
 """The rules that are there without anybody's writing them. docs/alerts.md is written from this table.
 
-Each is laid out as a user would write it, so that any setting of it can be changed, and with where its limit comes from.
+Each is laid out as a user would write it, so that any setting of it can be changed, and beside it where its limit
+comes from.
 """
 
 from typing import Any
@@ -96,12 +97,14 @@ BUILTIN: dict[str, dict[str, Any]] = {
         "limit": 8,
         "severity": "critical",
     },
-    "denied-operation": {
-        "summary": "the policy denied an operation",
-        "when": "hoptrace.policy.denied_count > 0",
+    "operation-denied": {
+        "of": "denial",
+        "summary": "the policy does not allow an operation",
+        "when": 'mode in ["observe", "block"]',
         "window": "5m",
         "scope": "invocation",
-        "severity": "critical",
+        "severity": "warning",
+        "by": ["operation"],
     },
     # One execution environment.
     "throttled": {
@@ -167,10 +170,10 @@ BUILTIN: dict[str, dict[str, Any]] = {
 
 # Where each limit comes from.
 LIMITS: dict[str, str] = {
-    "slow-cold-start": "yours: set `limit`. The cold start is what Lambda or the tracer says the initialisation took",
+    "slow-cold-start": "yours: set `limit`; by what Lambda or the tracer says of the initialisation",
     "slow": "yours: set `limit`, and `off = false`",
     "near-timeout": "a share of the function's own timeout, as the invocation's deadline shows it",
-    "near-api-timeout": "API Gateway's integration timeout, 29 s unless raised for a REST API, and 30 s for an HTTP API",
+    "near-api-timeout": "API Gateway's integration timeout: 29 s of a REST API, unless raised, and 30 s of an HTTP API",
     "memory": "a share of the function's own memory, as Lambda reports both after each invocation",
     "message-age": "yours: below the queue's retention, and your patience",
     "iterator-age": "a stream keeps records for 24 hours unless told to keep them longer",
@@ -180,5 +183,5 @@ LIMITS: dict[str, str] = {
     "error-rate": "yours",
     "cold-start-rate": "yours",
     "concurrency": "a share of the account's limit (`HOPTRACE_CONCURRENCY_LIMIT`)",
-    "provisioned-spillover": "the provisioned concurrency of the version or alias: beyond it environments start on demand",
+    "provisioned-spillover": "the provisioned concurrency: beyond it environments start on demand",
 }

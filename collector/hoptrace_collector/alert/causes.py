@@ -1,5 +1,7 @@
 """What an alert can be looked into by: the invocation, span or number that made its rule hold."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hoptrace_collector.model import Invocation, Span
@@ -31,12 +33,7 @@ class Cause(NamedTuple):
     coldstart: bool = False
     deadline_ms: int = 0
     trigger: str = ""
-    observed: dict[str, Any] = {}
-
-    @classmethod
-    def of_invocation(cls, invocation: Invocation, function: str) -> "Cause":
-        """Make one of an invocation."""
-        return cls.of_span(invocation.span, invocation, function)
+    observed: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def of_span(cls, span: Span, invocation: Invocation | None, function: str) -> "Cause":
@@ -73,6 +70,12 @@ class Cause(NamedTuple):
         if not isinstance(value, list) or len(value) != len(cls._fields):
             return None
         kinds = (int, str, str, str, int, str, str, str, str, str, str, str, float, bool, int, str, dict)
-        if not all(isinstance(part, (int, float) if kind is float else kind) for part, kind in zip(value, kinds, strict=True)):
+        if not all(
+            isinstance(part, (int, float) if kind is float else kind) for part, kind in zip(value, kinds, strict=True)
+        ):
             return None
         return cls(*value)
+
+    def to_json(self) -> list[Any]:
+        """Return it as JSON can hold it."""
+        return [*self[:-1], dict(self.observed)]

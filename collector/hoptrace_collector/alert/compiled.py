@@ -34,14 +34,14 @@ def compile_value(node: Node, constants: Mapping[str, Any]) -> Value:
 
 def _literal(node: Node, _constants: Mapping[str, Any]) -> Value:
     value = node.value
-    return lambda get: value
+    return lambda _: value
 
 
 def _name(node: Node, constants: Mapping[str, Any]) -> Value:
     name = node.value
     if name in constants:
         value = constants[name]
-        return lambda get: value
+        return lambda _: value
     return lambda get: get(name)
 
 

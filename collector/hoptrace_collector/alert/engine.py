@@ -1,8 +1,8 @@
 """Asks the rules about everything that is observed, and says what changes.
 
-A deterministic machine without a clock: it is told when each thing happened and what time it is. In which order things come,
-and whether they come twice, makes no difference to where an alert is in the end (but for rules with `for` or a cool-down,
-which are about how long it was so).
+A deterministic machine without a clock: it is told when each thing happened and what time it is. In which order things
+come, and whether they come twice, makes no difference to where an alert is in the end (but for rules with `for` or a
+cool-down, which are about how long it was so).
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -27,7 +27,7 @@ MakeCause = Callable[[], Cause]
 
 
 class Change(NamedTuple):
-    """What is to be told of one alert; `values` are those of a window's samples, `count` how much is in it."""
+    """What is to be told of one alert; `values` are those of a window's samples, `observations` how much is in it."""
 
     rule: Rule
     labels: dict[str, str]
@@ -36,7 +36,7 @@ class Change(NamedTuple):
     transition: str
     cause: Cause
     values: dict[str, Any]
-    count: int
+    observations: int
 
 
 class _Group:
@@ -202,7 +202,7 @@ class _Watch:
                     list(group.state),
                     group.matched,
                     group.cleared,
-                    list(group.cause) if group.cause is not None else None,
+                    group.cause.to_json() if group.cause is not None else None,
                     [[*entry[:2], list(entry[2])] for entry in group.window.entries] if group.window else [],
                 ]
                 for labels, group in self.groups.items()

@@ -154,14 +154,14 @@ def _reason(change: Change) -> str:
         return f"over: {said}"[:_LONGEST_TEXT]
     if change.transition == ENDED:
         return f"the execution environment has ended in which this was seen: {said}"[:_LONGEST_TEXT]
-    words = [said]
-    if change.values:
+    words = [said, *(f"{name} is {value}" for name, value in change.labels.items() if value)]
+    if change.values and rule.minimum:
         values = ", ".join(f"{name} is {_short(value)}" for name, value in change.values.items())
         words.append(f"{values} in {_short(rule.window)} s")
     elif cause.outcome not in ("", "ok"):
-        words.append(f"{cause.error_type}: {cause.message}" if cause.message else cause.error_type)
+        words.append(cause.message or cause.error_type)
     else:
-        words += [f"{name} is {_short(value)}" for name, value in cause.observed.items()]
+        words += [f"{name} is {_short(value)}" for name, value in cause.observed.items() if name not in change.labels]
     if rule.limit is not None:
         words.append(f"the limit is {_short(rule.limit)}")
     return "; ".join(words)[:_LONGEST_TEXT]
@@ -175,7 +175,7 @@ def _evidence(change: Change) -> dict[str, Any]:
     rule, cause = change.rule, change.cause
     evidence: dict[str, Any] = {
         "condition": rule.text,
-        "observed": cause.observed,
+        "observed": dict(cause.observed),
         "statusDescription": cause.message,
         "durationMs": cause.duration * 1000,
         "coldStart": cause.coldstart,
@@ -188,7 +188,7 @@ def _evidence(change: Change) -> dict[str, Any]:
     if rule.limit is not None:
         evidence["limit"] = rule.limit
     if rule.window:
-        evidence["window"] = {"seconds": rule.window, "observations": change.count, "values": change.values}
+        evidence["window"] = {"seconds": rule.window, "observations": change.observations, "values": change.values}
     return evidence
 
 

@@ -1,16 +1,16 @@
-"""What a condition can ask about: of an invocation, of what Lambda reports of it, a span, a metric's point, a log record.
+"""What a condition can ask about: of an invocation, of what Lambda reports of it, of spans, metrics and logs.
 
-Fields without a dot are made here (`FIELDS` says which, and of what type); with a dot they are attributes, the span's own
-before its resource's.
+Fields without a dot are made here (`FIELDS` says which, and of what type); with a dot they are attributes, the span's
+own before its resource's.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hoptrace_collector.alert.compiled import Get
-from hoptrace_collector.model import ERROR, Histogram, Invocation, LogRecord, Number, Report, Span
+from hoptrace_collector.model import ERROR, Denied, Histogram, Invocation, LogRecord, Number, Report, Span
 
-__all__ = ["FIELDS", "Facts", "of_invocation", "of_log", "of_point", "of_report", "of_span", "recursion"]
+__all__ = ["FIELDS", "Facts", "of_denied", "of_invocation", "of_log", "of_point", "of_report", "of_span", "recursion"]
 
 _INVOCATION = {
     "outcome": ("text", "`ok`, `error`, `timeout`, `crash` or `init_error`"),
@@ -23,7 +23,10 @@ _INVOCATION = {
     "timeout_share": ("number", "the share of them that it took"),
     "coldstart": ("condition", "whether it waited for an initialisation"),
     "init_duration": ("number", "seconds of that initialisation, or of a snapshot's restore"),
-    "initialization_type": ("text", "`on-demand`, `provisioned-concurrency`, `snap-start` or `lambda-managed-instances`"),
+    "initialization_type": (
+        "text",
+        "`on-demand`, `provisioned-concurrency`, `snap-start` or `lambda-managed-instances`",
+    ),
     "cpu": ("number", "seconds of CPU that it used"),
     "recursion": ("number", "how often the chain of invocations came by here before, by the trace header's `Lineage`"),
     "trigger": ("text", "what woke it: `sqs`, `api_gateway_http` …"),
@@ -39,6 +42,11 @@ FIELDS: dict[str, dict[str, tuple[str, str]]] = {
         "memory_size": ("number", "bytes that the function has"),
         "memory_utilization": ("number", "one by the other"),
         "billed_duration": ("number", "seconds"),
+    },
+    "denial": {
+        **_INVOCATION,
+        "operation": ("text", "the AWS action or the host"),
+        "mode": ("text", "`observe` or `block`"),
     },
     "span": {
         "name": ("text", "the span's name"),
@@ -111,6 +119,11 @@ def of_report(report: Report, invocation: Facts, memory_size: int) -> Facts:
         "memory_utilization": report.memory / size if report.memory and size else None,
         "billed_duration": report.billed or None,
     }
+
+
+def of_denied(denied: Denied, invocation: Facts) -> Facts:
+    """Return what can be asked about a call that the function's policy does not allow."""
+    return {**invocation, "operation": denied.operation, "mode": denied.mode}
 
 
 def of_span(span: Span, resource: Mapping[str, Any]) -> Get:

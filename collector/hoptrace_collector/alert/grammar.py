@@ -114,7 +114,9 @@ class _Parser:
     def whole(self) -> Node:
         node = self._condition()
         if self._next.kind != "end":
-            raise ExpressionError(f"nothing is expected after the condition, here is {self._next.value!r}", self._next.at)
+            raise ExpressionError(
+                f"nothing is expected after the condition, here is {self._next.value!r}", self._next.at
+            )
         return node
 
     @property
@@ -180,7 +182,7 @@ class _Parser:
             word = self._take()
             right = self._sum()
             if right.type not in (LIST, ANY):
-                raise ExpressionError(f"after 'in' a list is expected, such as [\"a\", \"b\"]: a {right.type}", word.at)
+                raise ExpressionError(f'after \'in\' a list is expected, such as ["a", "b"]: a {right.type}', word.at)
             node = Node("in", left.at, BOOLEAN, None, (left, right))
             return Node("not", left.at, BOOLEAN, None, (node,)) if denied else node
         return left
@@ -244,7 +246,9 @@ class _Parser:
             return Node("name", token.at, ANY, name)
         wanted = FUNCTIONS.get(name) or AGGREGATES.get(name)
         if wanted is None:
-            raise ExpressionError(f"there is no function {name}; there are {', '.join((*FUNCTIONS, *AGGREGATES))}", token.at)
+            raise ExpressionError(
+                f"there is no function {name}; there are {', '.join((*FUNCTIONS, *AGGREGATES))}", token.at
+            )
         args = self._arguments(")", self._take(), self._condition)
         least = sum(not each.endswith("?") for each in wanted)
         if not least <= len(args) <= len(wanted):
@@ -268,7 +272,9 @@ class _Parser:
     def _close(self, sign: str, opened: Token) -> None:
         if not self._is("sign", sign):
             found = "the end" if self._next.kind == "end" else repr(self._next.value)
-            raise ExpressionError(f"{opened.value!r} is not closed: {sign!r} is expected, here is {found}", self._next.at)
+            raise ExpressionError(
+                f"{opened.value!r} is not closed: {sign!r} is expected, here is {found}", self._next.at
+            )
         self._take()
 
 

@@ -55,7 +55,10 @@ class Outbox:
         self.entries = [*entries, *self.entries][-self._most :]
 
     def deliver(self, deadline: float, *, last: bool = False) -> bool:
-        """Send before `deadline` (monotonic); whether anything has left. `last`: do not heed the pause after a failure."""
+        """Send before `deadline` (monotonic); tell whether anything has left.
+
+        `last`: do not heed the pause after a failure.
+        """
         if not self.entries or (self._clock() < self._not_before and not last):
             return False
         moved = False

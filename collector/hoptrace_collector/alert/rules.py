@@ -3,8 +3,8 @@
     [rules.checkout-is-slow]
     when = "p95(duration) > 1.5s"
 
-A rule that has a mistake is off, and says where the mistake is; every other rule is as it would be without it. Settings of a
-built-in rule are laid over its own.
+A rule that has a mistake is off, and says where the mistake is; every other rule is as it would be without it. What is
+set of a built-in rule is laid over its own settings.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ __all__ = ["KINDS", "SCOPES", "SEVERITIES", "Mistake", "Rule", "Sample", "read_r
 
 INVOCATION, ENVIRONMENT, FLEET = SCOPES = ("invocation", "environment", "fleet")
 # What a rule can be about.
-KINDS = ("invocation", "report", "span", "metric", "log")
+KINDS = ("invocation", "report", "denial", "span", "metric", "log")
 SEVERITIES = ("info", "warning", "error", "critical")
 MOST_RULES = 100
 MOST_LABELS = 5
@@ -62,7 +62,8 @@ class Rule(NamedTuple):
     """A rule, ready to be asked; times in seconds, 0 for none.
 
     `where` says which observations it is about, `when` what makes an alert, `resolve` what ends it where that is more
-    than not `when`, `names` what `when` asks for. With `samples` it is about a window, and `when` is asked of their values.
+    than not `when`; `names` are the fields of `when`, and `text` is it as written. With `samples` it is about a window,
+    and `when` is asked of their values.
     """
 
     name: str
@@ -149,7 +150,7 @@ class _Reader:
         if aggregates:
             window = window or DEFAULT_WINDOW
         elif minimum > 1 and not window:
-            raise self._wrong("minimum", "more than one are counted in a window: set window, such as \"5m\"")
+            raise self._wrong("minimum", 'more than one are counted in a window: set window, such as "5m"')
         if resolve is not None and window:
             raise self._wrong("resolve", "what is counted in a window is over when the window says so")
         when, samples = self._prepared(node, aggregates, window, minimum, constants)
@@ -201,7 +202,7 @@ class _Reader:
             return None
         text = self._given[key]
         if not isinstance(text, str):
-            raise self._wrong(key, "a condition is a text, such as \"duration > 2s\"")
+            raise self._wrong(key, 'a condition is a text, such as "duration > 2s"')
         try:
             node = parse(text, constants=tuple(constants))
         except ExpressionError as error:
@@ -273,7 +274,7 @@ def _sample(node: Node, constants: Mapping[str, Any], text: str) -> Sample:
     elif share:
         function = "percentile"
     if not node.args:
-        return Sample(node.at, function, lambda get: True, share, written)
+        return Sample(node.at, function, lambda _: True, share, written)
     compiler: Any = compile_condition if function in ("count", "rate", "absent") else compile_value
     return Sample(node.at, function, compiler(node.args[0], constants), share, written)
 

@@ -1,10 +1,10 @@
 """Where rules are written, and how a text becomes tables of them.
 
-    hoptrace.rules.toml, hoptrace.rules.json     in the function's package
-    HOPTRACE_RULES                               a path; the rules themselves; or a reference to them:
-        ssm:/orders/rules, arn:aws:ssm:…         a parameter of SSM's Parameter Store
-        s3://bucket/key                          an object
-        appconfig:application/environment/profile    by AppConfig's Lambda extension
+hoptrace.rules.toml, hoptrace.rules.json     in the function's package
+HOPTRACE_RULES                               a path; the rules themselves; or a reference to them:
+    ssm:/orders/rules, arn:aws:ssm:…         a parameter of SSM's Parameter Store
+    s3://bucket/key                          an object
+    appconfig:application/environment/profile    by AppConfig's Lambda extension
 """
 
 import json
@@ -85,7 +85,7 @@ def _of_toml(text: str, name: str) -> Tables:
     complaints: list[str] = []
     for line, piece in _pieces(text):
         try:
-            found = _checked(loads("\n" * line + piece), name)
+            found = _checked(loads("\n" * line + piece + "\n"), name)
         except (ValueError, RecursionError) as error:
             complaints.append(f"{name} is no TOML ({error}); the rule that stands there is off")
             continue
@@ -109,7 +109,7 @@ def _pieces(text: str) -> list[tuple[int, str]]:
 
 def _checked(value: Any, name: str) -> Tables:
     if not isinstance(value, dict):
-        return Tables({}, [f"{name} is to hold rules by their names: [rules.NAME], or {{\"rules\": {{…}}}} in JSON"])
+        return Tables({}, [f'{name} is to hold rules by their names: [rules.NAME], or {{"rules": {{…}}}} in JSON'])
     complaints = [
         f"{name} has {str(key)[:100]!r} beside rules: a rule is written [rules.NAME]" for key in value if key != "rules"
     ]

@@ -1,7 +1,7 @@
 """What can be told of every invocation, as an event: for rules of EventBridge's own, with its numeric patterns.
 
-What Lambda reports of an invocation (memory, what is billed) comes after its end: a summary waits for it, at most until the
-environment goes.
+What Lambda reports of an invocation (memory, what is billed) comes after its end: a summary waits for it, at most until
+the environment goes.
 """
 
 import hashlib
@@ -40,6 +40,8 @@ class Summaries:
 
     def ended(self, invocation: Invocation, facts: Facts) -> None:
         """Take an invocation that is over."""
+        if not invocation.request_id:  # code that could not be loaded, before anything was handed out
+            return
         start, end = invocation.span.start, invocation.span.end
         self._recent = [*self._recent[1 - _MOST_WAITING :], (start, end)]
         in_flight = sum(each[0] <= end and each[1] > start for each in self._recent)
@@ -92,19 +94,18 @@ def _entry(waiting: _Waiting, facts: Facts, target: Target) -> Entry:
         },
         **trace_of(trace_id, span_id, span.flags),
     }
-    for name, value in (
-        ("errorType", str(get("error.type") or "")[:_LONGEST_TEXT] if invocation.failed else None),
-        ("initDurationMs", _milliseconds(get("init_duration")) if get("coldstart") else None),
-        ("timeoutMs", _milliseconds(get("timeout"))),
-        ("billedDurationMs", _milliseconds(get("billed_duration"))),
-        ("memoryUsedMB", get("memory") / _MEGABYTE if get("memory") else None),
-        ("memorySizeMB", get("memory_size") / _MEGABYTE if get("memory_size") else None),
-        ("memoryUtilization", get("memory_utilization")),
-        ("cpuMs", _milliseconds(get("cpu"))),
-        ("messageAgeMs", _milliseconds(get("hoptrace.message.age"))),
-    ):
-        if value is not None:
-            detail[name] = value
+    measured: dict[str, Any] = {
+        "errorType": str(get("error.type") or "")[:_LONGEST_TEXT] if invocation.failed else None,
+        "initDurationMs": _milliseconds(get("init_duration")) if get("coldstart") else None,
+        "timeoutMs": _milliseconds(get("timeout")),
+        "billedDurationMs": _milliseconds(get("billed_duration")),
+        "memoryUsedMB": _megabytes(get("memory")),
+        "memorySizeMB": _megabytes(get("memory_size")),
+        "memoryUtilization": get("memory_utilization"),
+        "cpuMs": _milliseconds(get("cpu")),
+        "messageAgeMs": _milliseconds(get("hoptrace.message.age")),
+    }
+    detail.update({name: value for name, value in measured.items() if value is not None})
     return entry_of(DETAIL_TYPE, target.bus, detail, at=span.end, arn=arn)
 
 
@@ -112,3 +113,7 @@ def _milliseconds(seconds: Any) -> float | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
     return round(seconds * 1000, 3)
+
+
+def _megabytes(count: Any) -> float | None:
+    return round(count / _MEGABYTE, 3) if isinstance(count, int | float) and count else None

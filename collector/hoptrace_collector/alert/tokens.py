@@ -1,9 +1,9 @@
 """Cuts an expression into tokens, each with the place where it begins.
 
-    number    digits ["." digits] [unit]            1.5  2s  500ms  5m  24h  7d  90%  512MB
-    text      "…" or '…'; a backslash before a quote or a backslash
-    name      a letter or _, then letters, digits, _ and .        duration  error.type
-    sign      ( ) [ ] , + - * / == != <= >= < >
+number    digits ["." digits] [unit]            1.5  2s  500ms  5m  24h  7d  90%  512MB
+text      "…" or '…'; a backslash before a quote or a backslash
+name      a letter or _, then letters, digits, _ and .        duration  error.type
+sign      ( ) [ ] , + - * / == != <= >= < >
 """
 
 from typing import NamedTuple
@@ -81,7 +81,7 @@ def _number(text: str, start: int) -> tuple[Token, int]:
         raise ExpressionError("a number of more than 30 digits", start)
     value = float(text[start:at])
     end = at
-    while end < len(text) and (text[end].isascii() and text[end].isalpha() or text[end] == "%"):
+    while end < len(text) and ((text[end].isascii() and text[end].isalpha()) or text[end] == "%"):
         end += 1
     unit = text[at:end]
     if unit:

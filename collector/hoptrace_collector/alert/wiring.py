@@ -58,7 +58,7 @@ def _wanted(text: str, counters: Counters) -> Callable[[Get], bool] | None:
     if not text:
         return None
     if text.lower() == "all":
-        return lambda get: True
+        return lambda _: True
     try:
         node = parse(text)
         if found := aggregates_in(node):

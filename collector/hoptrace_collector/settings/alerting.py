@@ -33,10 +33,12 @@ def read_alerting(env: Mapping[str, str], get: Lookup) -> Alerting:
         rules=get.text(RULES),
         link=get.text("HOPTRACE_TRACE_LINK"),
         summaries=get.text(SUMMARIES),
-        # An extension does not get it; a user may set it, and a test does.
+        # Lambda does not tell an extension; an emulator may.
         package=env.get("LAMBDA_TASK_ROOT", "") or TASK_ROOT,
     )
     for name, value in ((RULES, found.rules), (SUMMARIES, found.summaries)):
         if value and not bus:
-            get.complain(f"{name} is set but HOPTRACE_ALERT_EVENT_BUS, the bus that events go to, is not: none are sent")
+            get.complain(
+                f"{name} is set but HOPTRACE_ALERT_EVENT_BUS, the bus that events go to, is not: none are sent"
+            )
     return found

@@ -30,7 +30,13 @@ class Aws(NamedTuple):
 
 # The services that are called, by the names that they have in addresses and in variables (SDKs and Tools Reference
 # Guide, "Service-specific endpoints").
-_SERVICES = {"events": "EVENTBRIDGE", "kinesis": "KINESIS", "secretsmanager": "SECRETS_MANAGER", "ssm": "SSM"}
+_SERVICES = {
+    "events": "EVENTBRIDGE",
+    "s3": "S3",
+    "kinesis": "KINESIS",
+    "secretsmanager": "SECRETS_MANAGER",
+    "ssm": "SSM",
+}
 
 
 def read_aws(env: Mapping[str, str], get: Lookup) -> Aws:

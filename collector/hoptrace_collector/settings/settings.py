@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from hoptrace_collector.address import Url, is_here
+from hoptrace_collector.settings.alerting import Alerting, read_alerting
 from hoptrace_collector.settings.aws import Aws, read_aws
 from hoptrace_collector.settings.destinations import Targets, read_destinations
 from hoptrace_collector.settings.lookup import Lookup, unquote
@@ -49,7 +50,7 @@ class Settings(NamedTuple):
     refused: bool = False
     queue_bytes: int = 8 * 1024 * 1024
     function_logs: bool = False
-    alert_bus: str = ""
+    alerting: Alerting = Alerting()
     eventbridge: Url | None = None
     aws: Aws = Aws()
     proxies: "Proxies | None" = None
@@ -114,7 +115,7 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
     get = Lookup(env, complaints)
     aws = read_aws(env, get)
     proxies = _proxies(env, get)
-    bus = env.get("HOPTRACE_ALERT_EVENT_BUS", "").strip()
+    alerting = read_alerting(env, get)
     settings = Settings(
         runtime_api=env.get("AWS_LAMBDA_RUNTIME_API", ""),
         function_name=env.get("AWS_LAMBDA_FUNCTION_NAME", ""),
@@ -135,8 +136,8 @@ def read(env: Mapping[str, str]) -> tuple[Settings, list[str]]:
         python_path=env.get("PYTHONPATH", ""),
         function_logs=get.function_logs("HOPTRACE_LOGS"),
         queue_bytes=get.whole("HOPTRACE_QUEUE_BYTES", 8 * 1024 * 1024, least=64 * 1024),
-        alert_bus=bus,
-        eventbridge=_eventbridge(aws, get) if bus else None,
+        alerting=alerting,
+        eventbridge=_eventbridge(aws, get) if alerting.bus else None,
         aws=aws,
         proxies=proxies,
         resource=_resource(env, complaints),

@@ -22,10 +22,10 @@ BATCHING_WINDOW = 1
 BILLED = {"source": ["orders.billing"], "detail-type": ["OrderBilled"]}
 # A replayed alert is history: acting on it again would undo what people did since.
 ALERTS = {
-    "source": ["hoptrace"],
+    "source": ["dev.hoptrace"],
     "detail-type": ["Hoptrace Alert State Change"],
     "replay-name": [{"exists": False}],
-    "detail": {"state": {"value": ["ALARM"]}},
+    "detail": {"rule": ["timeout"], "state": {"value": ["ALARM"]}},
 }
 
 
