@@ -35,11 +35,13 @@ def page(text: str) -> str:
 
 
 def _rules() -> list[str]:
-    lines = ["| rule | scope | alarm when | default limit, and where it comes from | severity |", "|---|---|---|---|---|"]
+    lines = [
+        "| rule | scope | alarm when | default limit, and where it comes from | severity |",
+        "|---|---|---|---|---|",
+    ]
     for name, rule in BUILTIN.items():
-        lines.append(
-            f"| `{name}` | {_scope(rule)} | {_condition(rule)} | {_limit(name, rule)} | {rule.get('severity', 'error')} |"
-        )
+        severity = rule.get("severity", "error")
+        lines.append(f"| `{name}` | {_scope(rule)} | {_condition(rule)} | {_limit(name, rule)} | {severity} |")
     return lines
 
 

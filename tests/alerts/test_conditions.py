@@ -114,8 +114,8 @@ def test_a_mistake_is_told_with_its_place(text: str, at: int, words: str) -> Non
 
 
 PIECES = [
-    "and", "or", "not", "in", "(", ")", "[", "]", ",", "+", "-", "*", "/", "==", "!=", "<", ">=", "true", "false", "1", "2.5s",
-    "90%", "'a'", '"b', "duration", "failed", "error.type", "limit", "\\", "é", "\0", "=", ".",
+    "and", "or", "not", "in", "(", ")", "[", "]", ",", "+", "-", "*", "/", "==", "!=", "<", ">=", "true", "false", "1",
+    "2.5s", "90%", "'a'", '"b', "duration", "failed", "error.type", "limit", "\\", "é", "\0", "=", ".",
     *FUNCTIONS, *AGGREGATES, *UNITS,
 ]  # fmt: skip
 

@@ -59,7 +59,7 @@ class Channel:
 
 
 class Rig:
-    def __init__(self, run_dir: Path, channel: Any = None, **rules: Any) -> None:
+    def __init__(self, run_dir: Path, channel: Any = None, remote: Any = None, **rules: Any) -> None:
         self.said: list[str] = []
         self.now = 0.0
         self.time = NOW
@@ -72,6 +72,7 @@ class Rig:
             self.channel,
             self.counters,
             tables={**quick, **rules},
+            remote=remote,
             clock=lambda: self.now,
             now=lambda: self.time,
         )
@@ -186,7 +187,10 @@ def test_what_waits_is_bounded(tmp_path: Path) -> None:
     assert len(rig.channel.entries) == MOST_PENDING
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"engine": 1, "pending": 2, "rules": 3}', b"\xff", b"[" * 99999])
+_DAMAGED = [b"", b"null", b"[]", b'{"engine": 1, "pending": 2, "rules": 3}', b"\xff", b"[" * 99999]
+
+
+@pytest.mark.parametrize("content", _DAMAGED)
 def test_a_damaged_state_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "alerts.json").write_bytes(content)
     assert values(Rig(tmp_path).see(invocation("timeout"))) == [("timeout", "ALARM")]

@@ -56,7 +56,8 @@ def test_a_blocked_call_that_fails_the_invocation_is_two_alerts_and_each_ends_by
         ("operation-denied", DELETE, "ALARM"),
         ("error", "", "OK"),
     ]
-    assert details[1]["evidence"]["error.type"] == "hoptrace.Denied" and details[1]["evidence"]["observed"]["mode"] == "block"
+    assert details[1]["evidence"]["error.type"] == "hoptrace.Denied"
+    assert details[1]["evidence"]["observed"]["mode"] == "block"
 
 
 def test_the_state_survives_a_reset(tmp_path: Path) -> None:
