@@ -60,6 +60,7 @@ dist/hoptrace-layer-%.zip: $(VENV)/.ready $(LAYER_SOURCES)
 bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against none, on one and two CPUs; what a hop costs
 	@$(BIN)/python -m benchmarks.coldstart
 	@$(BIN)/python -m benchmarks.hops
+	@$(BIN)/python -m benchmarks.collector
 	@test "$$(id -u)" != 0 || $(BIN)/python -m benchmarks.answers
 
 docs: ## write docs/settings.md from docs/settings.toml, docs/hops.md, docs/metrics.md and docs/alerts.md from the code, docs/patterns.md from the examples
