@@ -234,6 +234,9 @@ def test_endpoints_name_streams_and_what_names_none_is_complained_of() -> None:
     assert of(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="file:///mnt/a%20b.jsonl")[0].stream == "/mnt/a b.jsonl"
     assert of(OTEL_TRACES_EXPORTER="console", OTEL_EXPORTER_OTLP_ENDPOINT="http://x")[0].stream == "stdout"
     assert of(HOPTRACE_EXPORTER_OTLP_ENDPOINT="stdout")[0].configured
+    for several in ("otlp,console", "otlp_proto_http", " OTLP "):
+        both, complaints = of(OTEL_TRACES_EXPORTER=several, OTEL_EXPORTER_OTLP_ENDPOINT="http://x")
+        assert (both.stream, both.configured, complaints) == ("", True, [])
     assert not of(OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT="stdout:")[0].configured
     target, complaints = of(OTEL_EXPORTER_OTLP_ENDPOINT="file://relative/path")
     assert (target.configured, len(complaints)) == (False, 1)

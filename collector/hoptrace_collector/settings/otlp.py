@@ -58,7 +58,7 @@ def read_otlp(env: Mapping[str, str], get: Lookup, signal: str, aws: Aws, proxie
                 return variable
         return f"OTEL_EXPORTER_OTLP_{name}"
 
-    exporter = get.one_of(f"OTEL_{signal}_EXPORTER", ("otlp", "console", "none"), "otlp")
+    exporter = _exporter(get, f"OTEL_{signal}_EXPORTER")
     if exporter == "none":
         return Otlp()
     endpoint = either("ENDPOINT")
@@ -94,6 +94,13 @@ def read_otlp(env: Mapping[str, str], get: Lookup, signal: str, aws: Aws, proxie
         aws=aws,
         proxies=proxies,
     )
+
+
+def _exporter(get: Lookup, name: str) -> str:
+    """Return `otlp`, `console` or `none`. Of several, as some SDKs take them, `otlp` counts, by any of its names."""
+    if any(each.strip().startswith("otlp") for each in get.text(name).lower().split(",")):
+        return "otlp"
+    return get.one_of(name, ("otlp", "console", "none"), "otlp")
 
 
 def _stream(text: str, name: str, get: Lookup) -> str:
