@@ -256,7 +256,7 @@ class Collector:
         """
         deadline = min(deadline, self._clock() + self._settings.flush_timeout)
         self._deliver(deadline)
-        self._delivery.wait(min(deadline, self._clock() + self._pace.grace))
+        self._delivery.finish(min(deadline, self._clock() + self._pace.grace))
         if self._pace.over() or self._settings.managed_instances:
             self._prepare()
             self._delivery.send(_SIGNALS, deadline, held=not self._settings.managed_instances)

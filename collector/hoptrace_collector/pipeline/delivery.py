@@ -29,6 +29,7 @@ class Delivery:
         self.destinations = destinations
         self._couriers = [Courier(f"hoptrace-send-{each.name}", failed) for each in destinations]
         self._clock = clock
+        self._begun: list[Courier] = []
         # Whether something has been put in that stands in no file.
         self.unsafe = False
 
@@ -80,22 +81,33 @@ class Delivery:
         if len(self.destinations) == 1 and not self.busy:
             self.destinations[0].flush(signals, deadline, held=held, last=last)
             return
-        for each, courier in zip(self.destinations, self._couriers, strict=True):
-            if last or (each.due and not courier.busy):
-                courier.start(_sending(each, signals, deadline, held=held, last=last))
-        self.wait(deadline)
+        started = [
+            (courier, _sending(each, signals, deadline, held=held, last=last))
+            for each, courier in zip(self.destinations, self._couriers, strict=True)
+            if last or (each.due and not courier.busy)
+        ]
+        for courier, job in started:
+            courier.start(job)
+        for courier, _ in started:
+            courier.wait(deadline)
 
     def begin(self, signals: Iterable[str], deadline: float, done: Callable[[], None], *, troubled: bool) -> bool:
         """Send in the background what may be sent; `done` is called, in another thread, after each destination.
 
         `troubled`: only to those which nobody is held up for. Tells whether anything has been begun.
         """
-        signals, begun = tuple(signals), False
+        signals, self._begun = tuple(signals), []
         for each, courier in zip(self.destinations, self._couriers, strict=True):
             if not courier.busy and (each.open if troubled else each.due):
                 courier.start(_sending(each, signals, deadline, then=done))
-                begun = True
-        return begun
+                self._begun.append(courier)
+        return bool(self._begun)
+
+    def finish(self, until: float) -> None:
+        """Wait once for what was begun last, at most until then (monotonic): who takes longer may take very long."""
+        begun, self._begun = self._begun, []
+        for courier in begun:
+            courier.wait(until)
 
     def _abandon(self) -> None:
         for number, courier in enumerate(self._couriers):
