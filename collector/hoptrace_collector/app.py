@@ -30,6 +30,7 @@ class Arguments(NamedTuple):
     events: tuple[str, ...] = ()
     rung: bool = False
     unattached: bool = False
+    untold: bool = False
     registration: str = ""
     telemetry_port: int = 0
     bell_fd: int | None = None
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
 
     Arguments: `--name NAME`, `--extension-id ID` (absent: it registers itself), `--event JSON` (received already, may
     be repeated in the order of receipt; the last one is still open), `--rung` (that event's invocation is over),
-    `--unattached` (the user has been told that the function is not traced),
+    `--unattached` (the user has been told that the function is not traced), `--untold` (there is no Telemetry API),
     `--registration JSON`, `--telemetry-port N`, `--bell-fd N` and `--records-fd N` (what the shell has open).
     """
     counters = Counters()
@@ -98,7 +99,7 @@ def _collector(
     except Exception as error:  # a collector that cannot work still answers
         counters.failed("bell", error)
     try:
-        telemetry = _listen(arguments.telemetry_port, counters, settings)
+        telemetry = None if arguments.untold else _listen(arguments.telemetry_port, counters, settings)
         receiver = _receive(settings, counters)
         if receiver is not None:
             settings, complaints = settings.without_self(receiver.port)
@@ -184,7 +185,7 @@ def _arguments(argv: Sequence[str]) -> Arguments:
     values: dict[str, list[str]] = {}
     flags, rest = set(), iter(argv)
     for word in rest:
-        if word in ("--rung", "--unattached"):
+        if word in ("--rung", "--unattached", "--untold"):
             flags.add(word)
         elif word.startswith("--"):
             values.setdefault(word, []).append(next(rest, ""))
@@ -199,6 +200,7 @@ def _arguments(argv: Sequence[str]) -> Arguments:
         events=tuple(values.get("--event", ())),
         rung="--rung" in flags,
         unattached="--unattached" in flags,
+        untold="--untold" in flags,
         registration=last("--registration", ""),
         telemetry_port=_number(port) or 0,
         bell_fd=_number(last("--bell-fd", "")),

@@ -20,7 +20,18 @@ from hoptrace_collector.model import (
     Span,
 )
 
-__all__ = ["Fate", "arn_attributes", "close", "from_init_error", "from_invoke", "function_name", "xray_root"]
+__all__ = [
+    "Fate",
+    "arn_attributes",
+    "close",
+    "corrected",
+    "cut_short",
+    "from_init_error",
+    "from_invoke",
+    "function_name",
+    "left_open",
+    "xray_root",
+]
 
 TIMEOUT = "timeout"
 EXIT = "Runtime.ExitError"
@@ -75,6 +86,27 @@ def close(begin: Begin, fate: Fate) -> tuple[list[Span], Invocation]:
     return spans, _invocation(begin.request_id, fate, begin.span, begin.origin, begin.deadline_ms)
 
 
+def cut_short(span: Span, fate: Fate) -> Span:
+    """Close a span that was open inside an invocation when it ended by `fate`."""
+    _share(span, fate)
+    return span
+
+
+def left_open(span: Span, at: int) -> Span:
+    """Close a span that nobody will end, of an invocation that came back at `at`: how it went is not known."""
+    span.end = max(at, span.start)
+    span.attributes["hoptrace.closed_by"] = "collector"
+    return span
+
+
+def corrected(span: Span, fate: Fate) -> Span:
+    """Make an invocation of which its function thought well what Lambda says that it was: a failure."""
+    span.end = max(fate.at, span.end)
+    span.status, span.status_message = ERROR, fate.message
+    span.attributes["error.type"] = fate.error_type
+    return span
+
+
 def _share(span: Span, fate: Fate) -> None:
     span.end = max(fate.at, span.start)
     span.attributes["hoptrace.closed_by"] = "collector"
@@ -100,9 +132,17 @@ def _spared(span: Span, note: Span | None, fate: Fate) -> Span:
 
 
 def from_invoke(
-    event: Invoke, fate: Fate, origin: Origin, new_id: Callable[[int], bytes], init: InitError | None = None
+    event: Invoke,
+    fate: Fate,
+    origin: Origin,
+    new_id: Callable[[int], bytes],
+    init: InitError | None = None,
+    child: Span | None = None,
 ) -> tuple[list[Span], Invocation]:
-    """Return the span of an invocation of which only Lambda's event is known, and the invocation."""
+    """Return the span of an invocation of which only Lambda's event is known, and the invocation.
+
+    `child` is the first span that was opened in it, should there be one: then it is known which span this was.
+    """
     start = event.seen or (init.start if init is not None else 0) or fate.at
     attributes: Attributes = {
         "faas.invocation_id": event.request_id,
@@ -114,8 +154,8 @@ def from_invoke(
     if init is not None:
         attributes["faas.coldstart"] = True  # it waited for this initialisation
     span = Span(
-        xray_root(event.trace_header) or new_id(16),
-        new_id(8),
+        child.trace_id if child is not None else xray_root(event.trace_header) or new_id(16),
+        (child.parent_id if child is not None else b"") or new_id(8),
         function_name(origin, event.arn),
         SERVER,
         start,

@@ -29,6 +29,7 @@ from hoptrace_collector.model import (
     Handed,
     InitError,
     InitReport,
+    InvocationRecord,
     Invoke,
     LogRecord,
     Measured,
@@ -37,6 +38,7 @@ from hoptrace_collector.model import (
     RestoreReport,
     RuntimeDone,
     Shutdown,
+    SpanBegun,
     SpanEnded,
     Started,
 )
@@ -64,8 +66,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Collector"]
 
-# How long SHUTDOWN waits for the Telemetry API to say how a process died, in seconds.
-_WAIT_FOR_CAUSE = 0.1
+# How long SHUTDOWN waits for the Telemetry API to say how a process died, in seconds: the caller's error waits for it.
+_WAIT_FOR_CAUSE = 0.3
 # The share of SHUTDOWN's time that it waits at most for the last that the function has logged.
 _WAIT_FOR_LOGS = 0.5
 # What is left for the signals that follow when one's turn at SHUTDOWN is over, in seconds.
@@ -271,8 +273,9 @@ class Collector:
     def shutdown(self, event: Shutdown, deadline: float) -> None:
         """Close everything and send the last: alerts first, since they have the least and matter the most."""
         self.drain(deadline)
-        if event.reason not in ("timeout", "spindown") and self._telemetry and self._completer.wants_error_type:
-            self._telemetry.wait(min(_WAIT_FOR_CAUSE, deadline - self._clock()))
+        until = min(self._clock() + _WAIT_FOR_CAUSE, deadline)
+        while self._telemetry and self._completer.wants_to_hear(event.reason) and self._clock() < until:
+            self._telemetry.wait(until - self._clock())
             self._hear()
         # A restore that failed is told by nobody else.
         restoring = self._settings.snap_start and not self._invocations and event.reason != "spindown"
@@ -287,6 +290,7 @@ class Collector:
         self._deliver(half, last=True, gone=event.reason == "spindown")
         left = max(0.0, deadline - self._clock())
         self._delivery.send(("traces", "logs"), deadline - min(_LEFT_FOR_THE_REST, left / 3), last=True)
+        self._remember()  # Lambda may end this at any moment, and what is sent must not be sent again
         self._metrics.last()
         self._export_metrics()
         self._delivery.send(("metrics",), deadline, last=True)
@@ -383,14 +387,14 @@ class Collector:
         elif not seen:
             self._counters.add(DROPPED, f"tracer_{record.reason}", record.records)
 
-    def _completed(self, record: Begin | Followed | SpanEnded | End | InitError, line: Line) -> None:
+    def _completed(self, record: InvocationRecord, line: Line) -> None:
         finished = self._complete(record, seen=line.seen)
         # What a beginning ends was made here, and is not found again at that line.
         self._keep(finished, None if isinstance(record, Begin) else line.mark, record, seen=line.seen)
         if isinstance(record, Begin) and self._sampler is not None and not line.seen:
             self._sampler.began(record)
 
-    def _complete(self, record: Begin | Followed | SpanEnded | End | InitError, *, seen: bool) -> list[Finished]:
+    def _complete(self, record: InvocationRecord, *, seen: bool) -> list[Finished]:
         if self._logs is not None:
             self._logs.follow(record)
         if isinstance(record, Begin):
@@ -399,6 +403,8 @@ class Collector:
             return self._completer.begin(record, seen=seen)
         if isinstance(record, Followed):
             return self._completer.followed(record, seen=seen)
+        if isinstance(record, SpanBegun):
+            return self._completer.begun(record, seen=seen)
         if isinstance(record, End):
             if not seen:
                 self._answered_at = record.span.end
@@ -406,6 +412,11 @@ class Collector:
             return self._completer.end(record, seen=seen)
         if isinstance(record, InitError):
             return self._completer.init_error(record, seen=seen)
+        if isinstance(record, Invoke):
+            return self._completer.handed_out(record, seen=seen)
+        return self._span_ended(record, seen=seen)
+
+    def _span_ended(self, record: SpanEnded, *, seen: bool) -> list[Finished]:
         if record.span.attributes.get("hoptrace.init") is True and not seen:
             self._initialized(max(0, record.span.end - record.span.start) / 1e9)
         if not seen:
@@ -424,6 +435,7 @@ class Collector:
             if isinstance(event, InitReport):
                 if not self._snapshots:  # what was before the snapshot has been told once
                     self._initialized(event.duration)
+                self._completer.initialized(event)
             elif isinstance(event, RestoreReport):
                 self._metrics.restored(event.duration)
                 if self._alerts is not None:
@@ -432,6 +444,7 @@ class Collector:
                 if (lost := failed(event, self._new_id)) is not None:
                     self._keep(self._completer.span(lost), None)
             elif isinstance(event, Started):
+                self._completer.woken(event)
                 if not self._recorded:
                     self._unattached.started(event)
             else:
@@ -518,7 +531,7 @@ class Collector:
                     # What was made here is in no file: without a mark the cursor takes it along.
                     self._delivery.put("traces", Item(each.origin, encode_span(span), mark))
             else:
-                request_id = record.request_id if isinstance(record, SpanEnded | End) else ""
+                request_id = record.request_id if isinstance(record, SpanEnded | End) else each.request_id
                 whole = each._replace(spans=spans)
                 self._sampler.take(whole, mark, request_id, ended=isinstance(record, End), seen=seen)
             if self._alerts is not None:

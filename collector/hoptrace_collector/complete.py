@@ -1,19 +1,33 @@
 """Makes whole invocations out of what the tracer recorded and what Lambda says.
 
 An invocation that came back is whole already: its end record has everything. The work is with the others: a begin
-record without an end, an INVOKE without a begin, an initialisation that failed. Which of them are over, and how they
-ended, is decided here; the spans are made in `closing`.
+record without an end, the spans that were open inside it, an INVOKE without a begin, an initialisation that failed.
+Which of them are over is decided here; how they ended say the `verdicts`; the spans are made in `closing`.
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from functools import partial
+from typing import Any
 
-from hoptrace_collector.closing import Fate, close, from_init_error, from_invoke
+from hoptrace_collector.attempts import Attempts
+from hoptrace_collector.closing import (
+    EXIT,
+    TIMEOUT,
+    Fate,
+    close,
+    corrected,
+    cut_short,
+    from_init_error,
+    from_invoke,
+    left_open,
+)
 from hoptrace_collector.model import (
     Begin,
     End,
+    Finished,
     Followed,
     InitError,
+    InitReport,
     Invocation,
     Invoke,
     Origin,
@@ -21,26 +35,21 @@ from hoptrace_collector.model import (
     RuntimeDone,
     Shutdown,
     Span,
+    SpanBegun,
     SpanEnded,
+    Started,
 )
+from hoptrace_collector.open_spans import OpenSpans
+from hoptrace_collector.unbegun import Unbegun, belong_together
+from hoptrace_collector.verdicts import FATAL, Verdicts
 
 __all__ = ["Completer", "Finished"]
 
-_FATAL = ("timeout", "error", "failure")
 _ORDERLY = ("spindown", "sandboxterminated")  # the second is what the runtime interface emulator says
-_MOST_REMEMBERED = 64
-_MOST_DIED = 16
+_MOST_REMEMBERED = 512
 _MOST_NOTES = 64
-_ATTEMPT = "hoptrace.invocation.attempt"
 _SAME_DEADLINE_MS = 2_000
-
-
-class Finished(NamedTuple):
-    """Spans that are whole, and the invocation that ended with them, if one did."""
-
-    origin: Origin
-    spans: list[Span]
-    invocation: Invocation | None = None
+_SECOND = 1_000_000_000
 
 
 class Completer:
@@ -65,9 +74,13 @@ class Completer:
         self._invoke: Invoke | None = None
         self._last_event: Invoke | None = None
         self._init_error: InitError | None = None
-        self._done: dict[str, RuntimeDone | Report] = {}
-        self._gone_at = 0
-        self._died: dict[str, int] = {}
+        self._init_report: InitReport | None = None
+        self._woken: Invoke | None = None
+        self._verdicts = Verdicts(now)
+        self._spans = OpenSpans()
+        self._pid = 0
+        self._unbegun = Unbegun()
+        self._attempts = Attempts()
 
     # What the next generation has to know.
 
@@ -76,29 +89,36 @@ class Completer:
         """The invocations that have begun and not ended."""
         return list(self._open.values())
 
+    def left(self) -> list[dict[str, Any]]:
+        """The same as records, with the spans that are open in them."""
+        for begin in self._open.values():
+            begin.raw["started"] = self._spans.told(begin.request_id)
+        return [begin.raw for begin in self._open.values()]
+
     @property
     def closed(self) -> list[str]:
         """What was closed here of late and must not count any more.
 
-        Ids (hex) of spans whose own records may still come, and `request_id deadline` of invocations that were made up
-        for because their beginning had not been read, and `request_id xN` of requests whose Nth attempt died.
+        Ids (hex) of spans whose records may still come, `request_id deadline` of invocations whose beginning had not
+        been read, `request_id xN` of requests whose Nth attempt died.
         """
         counted = (f"{request_id} {deadline}" for request_id, deadline in self._counted.items())
-        return [*self._closed, *counted, *(f"{request_id} x{attempt}" for request_id, attempt in self._died.items())]
+        return [*self._closed, *counted, *self._attempts.told()]
 
     def resume(self, opened: Iterable[Begin], closed: Iterable[str], origin: Origin | None) -> None:
         """Take over what an earlier generation left open."""
         for begin in opened:
             self._open[begin.span.span_id] = begin
             self._past.add(begin.span.span_id)
+            self._spans.resume(begin.request_id, begin.started)
         for each in closed:
             request_id, space, deadline = each.rpartition(" ")
             if not space:
                 self._remember(each)
             elif deadline.isdigit():
                 self._counted[request_id] = int(deadline)
-            elif deadline[:1] == "x" and deadline[1:].isdigit():
-                self._died[request_id] = int(deadline[1:])
+            else:
+                self._attempts.resume(request_id, deadline)
         if origin is not None:
             self.origin = origin
 
@@ -109,16 +129,19 @@ class Completer:
         self.origin = record.origin
         if seen or record.span.span_id.hex() in self._closed:
             return []
-        finished = [
-            self._close(begin, self._overtaken(begin, record))
-            for begin in self.opened
-            if begin.pid == record.pid or not self._managed
-        ]
+        finished = []
+        for begin in self.opened:
+            if begin.pid == record.pid or not self._managed:
+                past = begin.span.span_id in self._past
+                finished += self._close(begin, self._verdicts.overtaken(begin, record, past=past))
+        if self._pid != record.pid and not self._managed:
+            finished += self._close_left()  # nobody is alive who could end them
+        self._pid = record.pid
         self._open[record.span.span_id] = record
         counted = self._counted.get(record.request_id)
         if counted is not None and abs(record.deadline_ms - counted) < _SAME_DEADLINE_MS:
             self._uncounted.add(record.span.span_id)
-        self._gone_at = 0
+        self._verdicts.alive()
         self._init_error = None
         return finished
 
@@ -128,17 +151,23 @@ class Completer:
             if begin.request_id == record.request_id and not seen and len(begin.notes) < _MOST_NOTES:
                 begin.notes.append(record.span)
                 begin.raw.setdefault("notes", []).append(record.raw)
+                self._spans.ended(record.request_id, b"", self._believable(max(record.span.start, record.span.end)))
                 break
         return []
 
+    def begun(self, record: SpanBegun, *, seen: bool) -> list[Finished]:
+        """Note that a span is open; nothing is over by it."""
+        if not seen and record.span_id.hex() not in self._closed:
+            self._spans.begun(record)
+        return []
+
     def span(self, record: SpanEnded) -> list[Finished]:
-        """Pass a finished span on."""
-        origin = self.origin
-        if record.resource:
-            origin = Origin.of({**dict(origin.resource), **record.resource}, origin.scope)
-        if record.scope is not None:
-            origin = Origin(origin.resource, record.scope)
-        return [Finished(origin, [record.span])]
+        """Pass a finished span on, unless it was closed here before its function had ended it."""
+        span = record.span
+        if span.span_id.hex() in self._closed:
+            return []
+        self._spans.ended(record.request_id, span.span_id, self._believable(span.end))
+        return [Finished(record.origin(self.origin), [span])]
 
     def end(self, record: End, *, seen: bool) -> list[Finished]:
         """Close an invocation that came back."""
@@ -147,17 +176,24 @@ class Completer:
             return []
         begin = self._open.pop(span.span_id, None)
         origin = begin.origin if begin is not None else self.origin
-        self._count_attempt(record.request_id, span)
+        self._spans.came_back(record.request_id, span.end)
+        self._attempts.count(record.request_id, span)
         if seen or span.span_id in self._uncounted:
             self._uncounted.discard(span.span_id)
             return [Finished(origin, [span])]
+        self._unbegun.came_back(record.request_id, begin.deadline_ms if begin is not None else 0)
         if begin is None or self._is_current(begin):
             self._over(record.request_id)
+        outcome = "ok" if record.ok else "error"
+        fate = self._verdicts.failed(record.request_id, span) if record.ok else None
+        if fate is not None:
+            corrected(span, fate)
+            outcome = fate.outcome
         error_type = span.attributes.get("error.type", "")
         invocation = Invocation(
             record.request_id,
-            "ok" if record.ok else "error",
-            error_type if isinstance(error_type, str) and not record.ok else "",
+            outcome,
+            error_type if isinstance(error_type, str) and outcome != "ok" else "",
             span.status_message,
             span,
             origin,
@@ -173,13 +209,21 @@ class Completer:
             self._init_error = record
         return []
 
+    def handed_out(self, event: Invoke, *, seen: bool) -> list[Finished]:
+        """Note an INVOKE whose function died at once, which the shell of this generation or an earlier one had."""
+        if not seen:
+            self._unbegun.handed_out(event, self.opened)
+            self._verdicts.gone(event.seen)
+        return []
+
     # What Lambda says.
 
     def invoked(self, event: Invoke) -> None:
         """Note that an invocation has been handed out; harmless to repeat."""
         if event != self._last_event:
             self._invoke = self._last_event = event
-            self._gone_at = 0
+            self._woken = self._init_report = None
+            self._verdicts.alive()
 
     def settle(self, event: Invoke | None) -> list[Finished]:
         """Close what an earlier generation left, once the records have been read up to now.
@@ -191,107 +235,140 @@ class Completer:
         for begin in self.opened:
             past = begin.span.span_id in self._past
             if event is not None and not self._managed:
-                past = not _belong_together(begin, event)
+                past = not belong_together(begin, event)
             if past:
-                finished.append(self._close(begin, self._lost(begin)))
+                finished += self._close(begin, self._verdicts.lost(begin))
+        for lost in self._unbegun.take(self._last_event):
+            made = from_invoke(lost, Fate.crash(lost.seen or self._now()), self.origin, self._new_id)
+            finished.append(Finished(self.origin, *made))
+        if event is not None:  # its process lives
+            self._verdicts.alive()
         return finished
 
     def gone(self) -> None:
         """Note that no function process is alive: the bell's end of file."""
-        if not self._gone_at:
-            self._gone_at = self._now()
+        self._verdicts.gone()
+
+    def initialized(self, event: InitReport) -> None:
+        """Note how an initialisation ended; one that failed before any event may be all that is known."""
+        if self._last_event is None and event.status in FATAL:
+            self._init_report = event
+
+    def woken(self, event: Started) -> None:
+        """Note an invocation that may wait for an initialisation: INVOKE comes only when that has succeeded."""
+        if self._last_event is None:
+            self._woken = Invoke(event.request_id, "", 0, event.trace_header, event.time)
 
     def telemetry(self, event: RuntimeDone | Report) -> list[Finished]:
-        """Note how Lambda says an invocation ended, and close it when it will write no end itself.
+        """Note how Lambda says an invocation ended; on a Managed Instance close it if it has not ended itself.
 
-        Everything that the function has recorded must have been read before. A handler that raised counts as
-        `success` here (on Managed Instances as `error`, but then its end has been read).
+        Elsewhere SHUTDOWN follows. A handler that raised counts as `success` (on Managed Instances as `error`, but then
+        its end has been read).
         """
-        self._done[event.request_id] = event
-        while len(self._done) > _MOST_REMEMBERED:
-            del self._done[next(iter(self._done))]
-        if event.status not in _FATAL or (isinstance(event, Report) and not self._managed):
+        self._verdicts.told(event)
+        if event.status not in FATAL or not self._managed:
             return []
-        finished = [
-            self._close(begin, self._failure(begin.request_id, begin.span.start, begin.deadline_ms, event.status))
-            for begin in self.opened
-            if begin.request_id == event.request_id
-        ]
-        if self._invoke is not None and self._invoke.request_id == event.request_id and not finished:
-            finished += self._without_begin(event.status)
-        return finished
+        broken_off = [begin for begin in self.opened if begin.request_id == event.request_id]
+        return self._close_each(broken_off, lambda begin: self._broken_off(begin, event.status))
 
     def worker_gone(self, pid: int) -> list[Finished]:
         """Close what a process was working on that is no more, while others of its kind go on."""
-        return [self._close(begin, Fate.crash(self._now())) for begin in self.opened if begin.pid == pid]
+        gone = [begin for begin in self.opened if begin.pid == pid]
+        return self._close_each(gone, lambda _: Fate.crash(self._now()))
 
     def came_back(self, request_id: str) -> list[Finished]:
         """Close what is still open of an invocation that has rung: the record of its end could not be written."""
-        finished = [
-            self._close(begin, Fate.unknown(self._now())) for begin in self.opened if begin.request_id == request_id
-        ]
+        back = [begin for begin in self.opened if begin.request_id == request_id]
         self._over(request_id)
-        return finished
+        return self._close_each(back, lambda _: Fate.unknown(self._now()))
 
     def shutdown(self, event: Shutdown) -> list[Finished]:
         """Close everything: the environment is going."""
-        finished = [
-            self._close(begin, self._failure(begin.request_id, begin.span.start, begin.deadline_ms, event.reason))
-            for begin in self.opened
-        ]
+        finished = self._close_each(self.opened, lambda begin: self._broken_off(begin, event.reason))
         if not finished:
             finished = self._without_begin(event.reason)
-        return finished
+        return finished + self._close_left()
 
     def waits_for(self, request_id: str) -> bool:
         """Whether the invocation of the last event is this one and has not been seen to end."""
         return self._invoke is not None and self._invoke.request_id == request_id
 
-    @property
-    def wants_error_type(self) -> str:
-        """The request id of an invocation of which only the Telemetry API could still say how it died; else empty."""
-        ids = [begin.request_id for begin in self.opened]
-        if self._invoke is not None:
-            ids.append(self._invoke.request_id)
-        return next((request_id for request_id in ids if request_id not in self._done), "")
+    def wants_to_hear(self, reason: str) -> bool:
+        """Whether only the Telemetry API could still say how an invocation died, or which one waited for this end."""
+        if self._last_event is None and not self._open and not self._managed:
+            return reason not in _ORDERLY and self._woken is None
+        asked = [begin.request_id for begin in self.opened] + ([self._invoke.request_id] if self._invoke else [])
+        return reason not in (TIMEOUT, "spindown") and not all(map(self._verdicts.is_told, asked))
 
     @property
     def last_is_told(self) -> bool:
         """Whether the Telemetry API has said how the last event ended, and so all that was logged before it."""
-        return self._last_event is None or self._last_event.request_id in self._done
+        return self._last_event is None or self._verdicts.is_told(self._last_event.request_id)
 
     # Deciding.
 
-    def _close(self, begin: Begin, fate: Fate) -> Finished:
+    def _broken_off(self, begin: Begin, reason: str) -> Fate:
+        return self._verdicts.broken_off(begin.request_id, begin.span.start, begin.deadline_ms, reason)
+
+    def _close_each(self, begins: Iterable[Begin], fate: Callable[[Begin], Fate]) -> list[Finished]:
+        return [each for begin in begins for each in self._close(begin, fate(begin))]
+
+    def _close(self, begin: Begin, fate: Fate) -> list[Finished]:
+        """Close an invocation and what is open in it; the invocation comes last."""
+        fate, untracked = self._outlasted(fate, begin.request_id), self._spans.untracked(begin.request_id)
         self._open.pop(begin.span.span_id, None)
+        finished = []
+        if fate.outcome == "unknown":
+            self._spans.came_back(begin.request_id, fate.at)
+        else:
+            finished = self._cut_short(begin.request_id, begin.origin, fate)
         self._remember(begin.span.span_id.hex())
         if self._is_current(begin):
             self._over(begin.request_id)
-        attempt = self._count_attempt(begin.request_id, begin.span)
+        attempt = self._attempts.count(begin.request_id, begin.span)
         if fate.outcome != "unknown":
-            self._died[begin.request_id] = attempt
-            while len(self._died) > _MOST_DIED:
-                del self._died[next(iter(self._died))]
+            self._attempts.died(begin.request_id, attempt)
+            if untracked:
+                begin.span.attributes["hoptrace.open_spans.untracked"] = untracked
         spans, invocation = close(begin, fate)
         if begin.span.span_id in self._uncounted:
             self._uncounted.discard(begin.span.span_id)
-            return Finished(begin.origin, spans)
-        return Finished(begin.origin, spans, invocation)
+            return [*finished, Finished(begin.origin, spans)]
+        return [*finished, Finished(begin.origin, spans, invocation)]
 
-    def _count_attempt(self, request_id: str, span: Span) -> int:
-        """Add the attempts that died with their process to those which the tracer has counted in its own."""
-        counted = span.attributes.get(_ATTEMPT, 1)
-        attempt = self._died.get(request_id, 0) + (counted if isinstance(counted, int) else 1)
-        if attempt > 1:
-            span.attributes[_ATTEMPT] = attempt
-        return attempt
+    def _outlasted(self, fate: Fate, request_id: str) -> Fate:
+        """Let no span outlast it: Lambda tells whole milliseconds, and lets a function overrun by a few."""
+        latest = self._spans.latest(request_id)
+        return fate._replace(at=latest) if fate.at < latest <= fate.at + _SECOND else fate
+
+    def _cut_short(self, request_id: str, origin: Origin, fate: Fate) -> list[Finished]:
+        """Close what is open in an invocation that is broken off."""
+        opened = self._spans.take(request_id)
+        return [each for record in opened for each in self._child(record, origin, partial(cut_short, fate=fate))]
+
+    def _close_left(self) -> list[Finished]:
+        """Close what was left open by invocations that came back: the function's process is gone."""
+        left = self._spans.take_left()
+        return [each for record, at in left for each in self._child(record, self.origin, partial(left_open, at=at))]
+
+    def _child(self, record: SpanBegun, origin: Origin, close: Callable[[Span], Span]) -> list[Finished]:
+        made = record.made()
+        if made is None:
+            return []
+        self._remember(made.span.span_id.hex())
+        return [Finished(made.origin(origin), [close(made.span)], request_id=record.request_id)]
 
     def _without_begin(self, reason: str) -> list[Finished]:
         """Make up for an invocation or an initialisation that the tracer could not record."""
-        event, init = self._invoke, self._init_error
-        self._invoke, self._init_error = None, None
-        if event is not None:
-            self._counted = {event.request_id: event.deadline_ms}
+        event, init, report = self._invoke or self._woken, self._init_error, self._init_report
+        if self._invoke is not None:
+            self._counted = {self._invoke.request_id: self._invoke.deadline_ms}
+        self._invoke = self._woken = self._init_error = self._init_report = None
+        if init is None and report is not None:
+            end = self._now()
+            kind = TIMEOUT if report.status == TIMEOUT else report.error_type or EXIT
+            message = f"the initialisation failed ({kind})"
+            init = InitError(self.origin, kind, message, end - int(report.duration * _SECOND), end)
         if init is not None:
             fate = Fate("init_error", init.error_type or "Runtime.Unknown", init.message, init.end)
             made = (
@@ -302,38 +379,19 @@ class Completer:
             return [Finished(init.origin, *made)]
         if event is None or reason in _ORDERLY:
             return []
-        fate = self._failure(event.request_id, event.seen or self._now(), event.deadline_ms, reason)
-        return [Finished(self.origin, *from_invoke(event, fate, self.origin, self._new_id))]
+        fate = self._verdicts.broken_off(event.request_id, event.seen or self._now(), event.deadline_ms, reason)
+        fate = self._outlasted(fate, event.request_id)
+        finished = self._cut_short(event.request_id, self.origin, fate)
+        child = finished[0].spans[0] if finished else None
+        made = from_invoke(event, fate, self.origin, self._new_id, child=child)
+        return [*finished, Finished(self.origin, *made)]
 
-    def _failure(self, request_id: str, begun: int, deadline_ms: int, reason: str) -> Fate:
-        """Say how an invocation ended that Lambda broke off for `reason`."""
-        done = self._done.get(request_id)
-        told = done.status if done is not None else ""
-        timed_out = "timeout" in (reason, told)
-        if not timed_out and reason not in ("failure", "error") and told not in _FATAL:
-            timed_out = bool(deadline_ms) and not self._gone_at and self._now() >= deadline_ms * 1_000_000
-        at = done.time if done is not None else 0
-        if timed_out:
-            return Fate.timeout(begun, deadline_ms, at or (0 if deadline_ms else self._now()))
-        error_type = done.error_type if done is not None else ""
-        return Fate.crash(self._gone_at or at or self._now(), error_type)
-
-    def _overtaken(self, begin: Begin, by: Begin) -> Fate:
-        """Say how an invocation ended after which another one began."""
-        if begin.pid == by.pid and begin.span.span_id not in self._past:
-            return Fate.unknown(min(by.span.start, begin.deadline_ms * 1_000_000 or by.span.start))
-        if begin.deadline_ms and by.span.start >= begin.deadline_ms * 1_000_000:
-            return Fate.timeout(begin.span.start, begin.deadline_ms)
-        return Fate.crash(by.span.start)
-
-    def _lost(self, begin: Begin) -> Fate:
-        """Say how an invocation ended whose environment was reset before the collector could tell."""
-        if begin.deadline_ms and self._now() >= begin.deadline_ms * 1_000_000:
-            return Fate.timeout(begin.span.start, begin.deadline_ms)
-        return Fate.crash(self._now())
+    def _believable(self, moment: int) -> int:
+        """Return a time that the function has told, unless it lies ahead: users may name any."""
+        return moment if moment <= self._now() else 0
 
     def _is_current(self, begin: Begin) -> bool:
-        return self._invoke is not None and _belong_together(begin, self._invoke)
+        return self._invoke is not None and belong_together(begin, self._invoke)
 
     def _over(self, request_id: str) -> None:
         if self._invoke is not None and self._invoke.request_id == request_id:
@@ -343,9 +401,3 @@ class Completer:
         self._closed[span_id] = None
         while len(self._closed) > _MOST_REMEMBERED:
             del self._closed[next(iter(self._closed))]
-
-
-def _belong_together(begin: Begin, event: Invoke) -> bool:
-    """Whether a begin record is of this very event: a retried request keeps its id, but not its deadline."""
-    same_deadline = not begin.deadline_ms or abs(begin.deadline_ms - event.deadline_ms) < _SAME_DEADLINE_MS
-    return begin.request_id == event.request_id and same_deadline

@@ -95,7 +95,7 @@ class Generations:
                     for name, offset, part in sent
                 ),
                 origin=completer.origin,
-                opened=tuple(begin.raw for begin in completer.opened),
+                opened=tuple(completer.left()),
                 closed=tuple(completer.closed),
                 pending=None if sampler is None else tuple(sorted(pending)),
             )

@@ -4,6 +4,7 @@ Everything that comes in from outside (records, telemetry, events) is turned int
 its texts and numbers made fit for protobuf, so that no room behind the door has to doubt what it is given.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Dropped",
     "End",
     "Event",
+    "Finished",
     "Handed",
     "Histogram",
     "InitError",
@@ -30,6 +32,7 @@ __all__ = [
     "RuntimeDone",
     "Shutdown",
     "Span",
+    "SpanBegun",
     "SpanEnded",
     "Started",
     "Telemetry",
@@ -150,7 +153,8 @@ def _frozen(value: Any) -> Any:
 class Begin(NamedTuple):
     """An invocation began; `raw` is the record as read, kept to be told to the next generation.
 
-    `notes` are what the tracer has said since of the records of the batch, spans as in `Followed`.
+    `notes` are what the tracer has said since of the records of the batch, spans as in `Followed`; `started` is what
+    an earlier generation knew to be open in it.
     """
 
     request_id: str
@@ -162,6 +166,7 @@ class Begin(NamedTuple):
     records: list[Span]
     raw: dict[str, Any]
     notes: list[Span]
+    started: "list[SpanBegun]"
 
 
 class Followed(NamedTuple):
@@ -175,6 +180,20 @@ class Followed(NamedTuple):
     raw: dict[str, Any]
 
 
+class SpanBegun(NamedTuple):
+    """A span inside an invocation began; `raw` is the record as read.
+
+    Most end within moments, so the span is made only for who asks: `made` returns it without an end, None when it has
+    no usable ids.
+    """
+
+    request_id: str
+    span_id: bytes
+    start: int
+    made: "Callable[[], SpanEnded | None]"
+    raw: dict[str, Any]
+
+
 class SpanEnded(NamedTuple):
     """A span inside an invocation (`request_id` empty: outside any) ended.
 
@@ -185,6 +204,12 @@ class SpanEnded(NamedTuple):
     span: Span
     scope: tuple[str, str] | None = None
     resource: Attributes | None = None
+
+    def origin(self, process: Origin) -> Origin:
+        """Return who made it, in a process of this origin."""
+        if self.resource:
+            process = Origin.of({**dict(process.resource), **self.resource}, process.scope)
+        return process if self.scope is None else Origin(process.resource, self.scope)
 
 
 class End(NamedTuple):
@@ -263,11 +288,12 @@ class RestoreReport(NamedTuple):
 
 
 class Started(NamedTuple):
-    """`platform.start`; `time` in nanoseconds since the epoch, 0 when unknown."""
+    """`platform.start`; `time` in nanoseconds since the epoch, 0 when unknown, `trace_header` as in `Invoke`."""
 
     request_id: str
     time: int
     tenant_id: str = ""
+    trace_header: str = ""
 
 
 class RuntimeDone(NamedTuple):
@@ -353,6 +379,18 @@ class Invocation(NamedTuple):
         return value if isinstance(value, str) else ""
 
 
+class Finished(NamedTuple):
+    """Spans that are whole, and the invocation that ended with them, if one did.
+
+    `request_id` is of the invocation that spans belong to which were closed for it; its own come after them.
+    """
+
+    origin: Origin
+    spans: list[Span]
+    invocation: Invocation | None = None
+    request_id: str = ""
+
+
 class LogRecord(NamedTuple):
     """One log record; times in nanoseconds since the epoch, ids as bytes (empty: not known).
 
@@ -420,7 +458,8 @@ class Measured(NamedTuple):
     unfit: int
 
 
-Record = Begin | Followed | SpanEnded | End | InitError | Denied | Dropped | Handed | Measured | LogRecord
+InvocationRecord = Begin | Followed | SpanBegun | SpanEnded | End | InitError | Invoke
+Record = InvocationRecord | Denied | Dropped | Handed | Measured | LogRecord
 
 
 # Making strangers' values fit.

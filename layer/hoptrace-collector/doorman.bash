@@ -25,7 +25,7 @@ telemetry_port=${HOPTRACE_TELEMETRY_PORT:-4319}
 kind=${AWS_LAMBDA_INITIALIZATION_TYPE:-on-demand}
 
 id='' body='' status=''
-files=()
+files=() untold=()
 
 say() { printf 'hoptrace: %s\n' "$1" >&2; }
 
@@ -104,7 +104,7 @@ become() {
     local lower=()
     command -v nice >/dev/null && lower=(nice -n 19)
     "${lower[@]}" "$python" -I -S "$home" --name "$name" --extension-id "$id" --registration "$registration" \
-        --telemetry-port "$telemetry_port" "${files[@]}" "$@" &
+        --telemetry-port "$telemetry_port" "${untold[@]}" "${files[@]}" "$@" &
     wait $!
     local code=$?
     ((code == 0)) && exit 0
@@ -146,14 +146,15 @@ types='"platform"' wait=1000
 [[ $kind == snap-start ]] && wait=25
 [[ ${HOPTRACE_LOGS,,} =~ ^[[:space:]]*otlp[[:space:]]*$ ]] && types+=',"function"' wait=25
 request PUT /2022-07-01/telemetry "{\"schemaVersion\":\"$schema\",\"types\":[$types],\"destination\":{\"protocol\":\"HTTP\",\"URI\":\"http://sandbox.localdomain:$telemetry_port/\"},\"buffering\":{\"maxItems\":1000,\"maxBytes\":262144,\"timeoutMs\":$wait}}"
+[[ $status == 200 ]] || untold=(--untold)  # nobody needs to listen, or to wait for it at the end
 
 # Only on-demand environments have somebody waiting for their first response.
 [[ $kind == on-demand ]] || become
 
 next
 if is_shutdown; then
-    # Nothing was ever recorded: there is nothing to start Python for.
-    [[ -s $run/records.jsonl ]] || exit 0
+    # Nothing was ever recorded and nothing went wrong: there is nothing to start Python for.
+    [[ -s $run/records.jsonl || ${body,,} != *spindown* ]] || exit 0
     become --event "$body"
 fi
 
@@ -162,7 +163,7 @@ memory=${AWS_LAMBDA_FUNCTION_MEMORY_SIZE:-1769}
 [[ $memory =~ ^[1-9][0-9]*$ ]] || memory=1769
 need=$((280000 / memory + 250))
 
-rung=''
+rung='' ended=''
 if [[ -p $bell ]]; then
     # Opening for reading waits for a writer, and the function may have died already: for a moment we are one ourselves.
     exec 6<>"$bell" 7<"$bell" 6>&-
@@ -175,7 +176,7 @@ if [[ -p $bell ]]; then
     time_left
     while ((limit = left - need, limit > 0)); do
         printf -v limit '%d.%03d' $((limit / 1000)) $((limit % 1000))
-        IFS= read -r -N 1 -t "$limit" -u 7 rung || break
+        IFS= read -r -N 1 -t "$limit" -u 7 rung || { ended=$?; break; }
         time_left
         ((left > need)) || break
         case $rung in
@@ -191,6 +192,11 @@ fi
 
 # The function died, is out of time, was never attached, or leaves too little time for Python's start: release the environment first.
 first=$body
+if [[ $ended == 1 && -f $run/records.jsonl ]]; then
+    # End of file: what is written down now is known to the next generation, should Python have no time to start in this.
+    moment=${EPOCHREALTIME/[.,]/}
+    printf '{"v":1,"type":"invoke","time":%s000,"event":%s}\n' "${moment:-0}" "${first//$'\n'/ }" >>"$run/records.jsonl"
+fi
 next
 if is_shutdown && [[ ! -p $bell && ${body,,} == *spindown* ]]; then
     exit 0  # the tracer was never attached, and nothing went wrong

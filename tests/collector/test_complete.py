@@ -6,49 +6,12 @@ from typing import Any
 import pytest
 
 from hoptrace_collector.closing import xray_root
-from hoptrace_collector.complete import Completer, Finished
-from hoptrace_collector.model import Begin, End, Followed, Invoke, Origin, Report, RuntimeDone, Shutdown, SpanEnded
+from hoptrace_collector.complete import Finished
+from hoptrace_collector.model import Begin, Invoke, Report, RuntimeDone
 from hoptrace_collector.receive.decode import decode
 
+from .scene import DEADLINE_MS, SECOND, Scene
 from .support import ARN, NOW, TRACE, begin, ended, inner, span
-
-SECOND = 10**9
-DEADLINE_MS = NOW // 10**6 + 3000
-FALLBACK = Origin((("faas.name", "fallback"),), ("hoptrace", ""))
-
-
-class Scene:
-    """A completer and a clock that stands at `now`."""
-
-    def __init__(self, *, managed: bool = False) -> None:
-        self.now = NOW + SECOND
-        self.ids = iter(range(1000, 2000))
-        self.completer = Completer(
-            FALLBACK, managed=managed, now=lambda: self.now, new_id=lambda size: next(self.ids).to_bytes(size)
-        )
-
-    def record(self, value: dict[str, Any], *, seen: bool = False) -> list[Finished]:
-        record = decode(json.loads(json.dumps(value)))
-        if isinstance(record, Begin):
-            return self.completer.begin(record, seen=seen)
-        if isinstance(record, End):
-            return self.completer.end(record, seen=seen)
-        if isinstance(record, SpanEnded):
-            return self.completer.span(record)
-        if isinstance(record, Followed):
-            return self.completer.followed(record, seen=seen)
-        assert record is not None
-        return self.completer.init_error(record, seen=seen)  # type: ignore[arg-type]
-
-    def invoked(self, request_id: str = "r1", deadline_ms: int = DEADLINE_MS, seen: int = NOW) -> None:
-        header = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent=00000000000000aa;Sampled=0"
-        self.completer.invoked(Invoke(request_id, ARN, deadline_ms, header, seen))
-
-    def begin(self, number: int = 1, request_id: str = "r1", **more: Any) -> list[Finished]:
-        return self.record(begin(number, request_id, deadline_ms=DEADLINE_MS, **more))
-
-    def shutdown(self, reason: str) -> list[Finished]:
-        return self.completer.shutdown(Shutdown(reason, 0))
 
 
 def test_an_invocation_that_came_back_is_passed_on_as_it_is() -> None:
@@ -97,10 +60,8 @@ def test_an_invocation_that_never_came_back_is_closed_as_what_ended_it(
         scene.now += 5
     if done:
         assert scene.completer.telemetry(RuntimeDone("other", "timeout", "", 1)) == []
-        finished = scene.completer.telemetry(RuntimeDone("r1", *done))
-    else:
-        finished = scene.shutdown(reason)
-    (closed,) = finished
+        assert scene.completer.telemetry(RuntimeDone("r1", *done)) == []
+    (closed,) = scene.shutdown(reason)
     assert closed.invocation is not None
     assert (closed.invocation.outcome, closed.invocation.error_type) == (outcome, error_type)
     assert [each.name for each in closed.spans] == ["shipping", "orders process"]
@@ -156,8 +117,10 @@ def test_a_failed_initialisation_is_the_invocations_failure() -> None:
 def test_telemetry_tells_of_a_crash_before_the_tracer_was_attached() -> None:
     scene = Scene()
     scene.invoked()
-    assert scene.completer.wants_error_type == "r1"
-    (made,) = scene.completer.telemetry(RuntimeDone("r1", "error", "Runtime.ExitError", NOW + 9))
+    assert scene.completer.wants_to_hear("failure")
+    assert scene.completer.telemetry(RuntimeDone("r1", "error", "Runtime.ExitError", NOW + 9)) == []
+    assert not scene.completer.wants_to_hear("failure")
+    (made,) = scene.shutdown("failure")
     assert made.invocation is not None
     assert (made.invocation.error_type, made.spans[0].end) == ("Runtime.ExitError", NOW + 9)
     assert scene.shutdown("failure") == []

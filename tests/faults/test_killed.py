@@ -1,13 +1,19 @@
 """A function killed at any instant loses no span that has ended, its first invocation included."""
 
+import os
 import random
 import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from hoptrace_local.lambda_host import LambdaHostError
+from hoptrace_local.lambda_host.cpu_group import CpuGroup
 from hoptrace_local.sink import OtlpSink
 from tests.support.functions import function
+
+from .campaign import Tally, round_of
 
 WORK = """
 import os, time
@@ -66,3 +72,32 @@ def test_no_ended_span_is_missing_after_fifty_kills_at_random_instants(tmp_path:
     assert len(dead & begun) > KILLS / 4
     assert (dead & begun) - known == set()
     assert {span.status for span in crashed} == {"ERROR"}
+
+
+ROUND = 50
+CAMPAIGN = int(os.environ.get("CAMPAIGN", "1000"))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_of_a_thousand_invocations_that_are_killed_timed_out_or_out_of_memory_nothing_is_lost(tmp_path: Path) -> None:
+    chosen, tally = random.Random(time.time_ns()), Tally()
+    while tally.invocations < CAMPAIGN:
+        folder = tmp_path / str(tally.invocations)
+        folder.mkdir()
+        round_of(ROUND, folder, tally, chosen)
+        print(tally, flush=True)
+    assert tally.clean, tally.details()
+    assert sum(tally.died.values()) > tally.invocations / 2
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_nor_at_a_cpu_quota_that_stands_for_128_mb(tmp_path: Path) -> None:
+    unavailable = CpuGroup("probe", 128).unavailable
+    if unavailable:
+        pytest.skip(unavailable)
+    tally = Tally()
+    round_of(ROUND, tmp_path, tally, random.Random(time.time_ns()), memory=128, cpu_quota=True)
+    print(tally, flush=True)
+    assert tally.clean, tally.details()

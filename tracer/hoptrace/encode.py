@@ -21,6 +21,7 @@ _MOST_LINKS = 128  # OpenTelemetry's own limit, where there is one at all
 SCOPE = ("hoptrace", __version__)
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False, default=str).encode
+_quoted = json.encoder.encode_basestring_ascii
 
 
 def span_record(span: Span) -> bytes:
@@ -31,6 +32,31 @@ def span_record(span: Span) -> bytes:
     if span.resource:
         record["resource"] = span.resource
     return _line(record)
+
+
+def start_record(span: Span) -> bytes:
+    """A span that has begun: what the collector needs to close it should its invocation never come back.
+
+    Written for every span, so by hand: a span without attributes costs a tenth of what the encoder would take.
+    """
+    context = span.context
+    line = (
+        f'{{"v":{PROTOCOL},"type":"start","request_id":{_quoted(span.request_id)},'
+        f'"span":{{"trace_id":"{context.trace_id}","span_id":"{context.span_id}","parent_id":"{span.parent_id}",'
+        f'"name":{_quoted(told("", span.name, 256))},"kind":{span.kind},"start":{span.start},"flags":{context.flags}'
+    )
+    if context.trace_state:
+        line += f',"trace_state":{_quoted(context.trace_state)}'
+    if span.attributes:
+        line += f',"attributes":{_dumps(span.attributes)}'
+    if span.links:
+        line += f',"links":{_dumps(_links(span))}'
+    line += "}"
+    if span.scope is not None:
+        line += f',"scope":{_dumps(span.scope)}'
+    if span.resource:
+        line += f',"resource":{_dumps(span.resource)}'
+    return (line + "}\n").encode("ascii")
 
 
 def begin_record(
@@ -167,18 +193,22 @@ def as_dict(span: Span) -> dict[str, object]:
             {"name": told("", e.name, 256), "time": e.time, "attributes": e.attributes} for e in span.events
         ]
     if span.links:
-        found["links"] = [
-            {
-                "trace_id": link.context.trace_id,
-                "span_id": link.context.span_id,
-                "trace_state": link.context.trace_state,
-                "attributes": told_all(link.attributes),
-            }
-            for link in span.links
-        ]
+        found["links"] = _links(span)
     if span.status[0] != UNSET:
         found["status"] = span.status
     return found
+
+
+def _links(span: Span) -> list[dict[str, object]]:
+    return [
+        {
+            "trace_id": link.context.trace_id,
+            "span_id": link.context.span_id,
+            "trace_state": link.context.trace_state,
+            "attributes": told_all(link.attributes),
+        }
+        for link in span.links
+    ]
 
 
 def _brief(span: Span) -> dict[str, object]:

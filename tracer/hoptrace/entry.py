@@ -5,6 +5,7 @@ Every way in (the layer's `.pth`, the decorator) leads to `session()`, once.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -17,7 +18,7 @@ from .guard import guard
 from .handler import Invocations
 from .send import Bell, Outbox, use
 from .settings import OUR_HANDLER, Settings, collector_here, in_lambda, is_the_handler, named_handler, settings
-from .spans import Span, on_end
+from .spans import Span, on_end, on_start
 from .spans.exceptions import exception_attributes, told
 from .spans.span import observer
 
@@ -64,6 +65,11 @@ class Session:
         with guard("entry.emit"):
             self.outbox.write(encode.span_record(span))
 
+    def opened(self, span: Span) -> None:
+        """Where every span goes that begins in an invocation, for who closes it should the invocation not come back."""
+        with guard("entry.opened"):
+            self.outbox.note(encode.start_record(span))
+
     def _over(self) -> None:
         self.owes_ring = True
         if not self.rings_at_next:
@@ -100,6 +106,11 @@ class Session:
             _member(error, "errorType"),
             _member(error, "errorMessage"),
         )
+
+    def exiting(self) -> None:
+        """The interpreter ends: what was returned and has not been taken by now was refused, or never sent."""
+        if os.getpid() == self.pid:
+            self.invocations.unposted(getattr(sys, "last_value", None))
 
     def close(self) -> None:
         """Give the descriptors back; for tests."""
@@ -163,6 +174,9 @@ def session() -> Session | None:
         made = Session(knobs)
         _session = made
         on_end(made.emit)
+        on_start(made.opened if made.in_lambda else None)
+        if made.in_lambda:
+            atexit.register(made.exiting)
         use(made.outbox)
     if knobs.redact:
         with guard("entry.capture"):
@@ -276,6 +290,10 @@ def _watch_runtime() -> None:
         if found is not None:
             found.rings_at_next = True
             found.invocations.holds_ends = True
+        if name == "LambdaMultiConcurrentRuntimeClient":  # which goes on where the other one lets the process end
+            handle = getattr(kind, "handle_exception", None)
+            if handle is not None and not getattr(handle, _MARK, False):
+                kind.handle_exception = _noting_failures(handle)
         post = getattr(kind, "post_invocation_error", None)
         if post is not None and not getattr(post, _MARK, False):
             kind.post_invocation_error = _noting_errors(post)
@@ -312,6 +330,21 @@ def _noting_errors(post: Callable[..., Any]) -> Callable[..., Any]:
 
     setattr(post_invocation_error, _MARK, True)
     return post_invocation_error
+
+
+def _noting_failures(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """The runtime client's shrug at an error of its own; one of posting a result is the invocation's error."""
+
+    @functools.wraps(handle)
+    def handle_exception(*arguments: Any, **named: Any) -> Any:
+        found = _session
+        error = arguments[1] if len(arguments) > 1 else named.get("exc")
+        if found is not None and isinstance(error, BaseException):
+            found.invocations.unposted(error)
+        return handle(*arguments, **named)
+
+    setattr(handle_exception, _MARK, True)
+    return handle_exception
 
 
 def _hide_our_frames(runtime: Any) -> None:

@@ -196,11 +196,7 @@ class Invocations:
                 return
             if self._held is not None and self._held[0].span.request_id == request_id:
                 # The handler returned what Lambda does not take: a result that cannot be marshalled.
-                invocation, finished = self._held
-                self._held = None
-                invocation.span.set_attribute("error.type", error_type)
-                invocation.span.set_status(ERROR, message)
-                self._write_end(invocation, finished, "error")
+                self._not_taken(error_type, message)
                 return
             if request_id == self._begun_last:
                 return
@@ -215,7 +211,27 @@ class Invocations:
             invocation.span.set_status(ERROR, message)
             self._ended(invocation, "error")
 
+    def unposted(self, error: BaseException | None) -> None:
+        """Record that the runtime client could not post what the handler returned.
+
+        Args:
+            error: what it failed with; `None` when the process ends and nothing says why.
+        """
+        if self._held is not None:
+            with guard("handler.unposted"):
+                from .posted import why
+
+                self._not_taken(*why(error))
+
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _not_taken(self, error_type: str, message: str) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            span = held[0].span
+            span.set_attribute("error.type", error_type)
+            span.set_status(ERROR, message)
+            self._write_end(*held, "error")
 
     def _begun(
         self,

@@ -194,19 +194,27 @@ class Outbox:
             return self._drop("record_too_large")
         if self._size + size > self._max_bytes:
             return self._drop("file_full")
+        refused = self._append(lines)
+        return self._drop(refused) if refused else True
+
+    def note(self, line: bytes) -> None:
+        """Append what may be missing: never counted, and never in the room that ended spans are going to need."""
+        if len(line) <= self.max_record and (self._size + len(line)) * 2 <= self._max_bytes:
+            self._append(line)
+
+    def _append(self, lines: bytes) -> str:
+        """Why it could not be written; empty when it was."""
         if not self._file.holds() and not self._open():
-            return self._drop("no_file")
+            return "no_file"
         if self._torn:
             lines = b"\n" + lines
         try:
             written = write(self._file.number, lines)
         except OSError:
-            return self._drop("write_failed")
+            return "write_failed"
         self._size += written
         self._torn = written < len(lines)
-        if self._torn:
-            return self._drop("disk_full")
-        return True
+        return "disk_full" if self._torn else ""
 
     def confess(self) -> None:
         """Write down what was dropped since the last time, as far as there is room."""

@@ -17,7 +17,7 @@ from hoptrace_collector.receive.records import HELD, RULE, SHARE, Position
 
 __all__ = ["Cursor", "load", "save", "write_atomically"]
 
-CLOSED_LIMIT = 64
+CLOSED_LIMIT = 600
 _CHECKSUM = 8
 _LARGEST = 64 * 1024 * 1024
 

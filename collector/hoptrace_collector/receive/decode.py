@@ -6,6 +6,7 @@ None, since no backend would take it.
 
 import binascii
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hoptrace_collector.model import (
@@ -18,10 +19,12 @@ from hoptrace_collector.model import (
     Followed,
     Handed,
     InitError,
+    Invoke,
     Link,
     Origin,
     Record,
     Span,
+    SpanBegun,
     SpanEnded,
     attributes,
     text,
@@ -82,12 +85,22 @@ def _begin(record: dict[str, Any]) -> Begin | None:
         records=[open_span for open_span in map(decode_span, _dicts(record.get("records"))) if open_span is not None],
         raw=record,
         notes=[note for note in map(decode_span, _dicts(record.get("notes"))) if note is not None],
+        started=[begun for begun in map(_span_begun, _dicts(record.get("started"))) if begun is not None],
     )
 
 
 def _followed(record: dict[str, Any]) -> Followed | None:
     span = decode_span(record.get("span"))
     return None if span is None else Followed(text(record.get("request_id")), span, record["span"])
+
+
+def _span_begun(record: dict[str, Any]) -> SpanBegun | None:
+    span = record.get("span")
+    span_id = _id(span.get("span_id"), 8) if isinstance(span, dict) else b""
+    if not span_id:
+        return None
+    start = _whole(record["span"].get("start"))
+    return SpanBegun(text(record.get("request_id")), span_id, start, partial(_span_ended, record), record)
 
 
 def _span_ended(record: dict[str, Any]) -> SpanEnded | None:
@@ -120,6 +133,17 @@ def _init_error(record: dict[str, Any]) -> InitError:
         start=_whole(record.get("start")),
         end=_whole(record.get("end")),
     )
+
+
+def _handed_out(record: dict[str, Any]) -> Invoke | None:
+    """An INVOKE that the shell has written down, as Lambda's Extensions API has it."""
+    event = record.get("event")
+    if not isinstance(event, dict) or not (request_id := text(event.get("requestId"))):
+        return None
+    tracing = event.get("tracing")
+    header = text(tracing.get("value")) if isinstance(tracing, dict) else ""
+    arn, deadline_ms = text(event.get("invokedFunctionArn")), _whole(event.get("deadlineMs"))
+    return Invoke(request_id, arn, deadline_ms, header, _whole(record.get("time")))
 
 
 def _dropped(record: dict[str, Any]) -> Dropped:
@@ -155,10 +179,12 @@ def _logged(record: dict[str, Any]) -> Record | None:
 _PARSERS: dict[str, Callable[[dict[str, Any]], Record | None]] = {
     "begin": _begin,
     "record": _followed,
+    "start": _span_begun,
     "span": _span_ended,
     "end": _end,
     "init_error": _init_error,
     "denied": _denied,
+    "invoke": _handed_out,
     "dropped": _dropped,
     "otlp": _handed,
     "metrics": _measured,

@@ -191,7 +191,9 @@ def parse_event(item: dict[str, Any]) -> Telemetry | None:
         return None
     at = nanoseconds(item.get("time"))
     if kind == "platform.start":
-        return Started(request_id, at, text(record.get("tenantId")))
+        tracing = record.get("tracing")
+        header = text(tracing.get("value")) if isinstance(tracing, dict) else ""
+        return Started(request_id, at, text(record.get("tenantId")), header)
     if kind == "platform.runtimeDone":
         produced = measured.get("producedBytes")
         return RuntimeDone(

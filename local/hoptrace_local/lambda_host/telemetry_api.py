@@ -193,8 +193,10 @@ class Subscriber:
             batch = self._take()
             pause = _FIRST_PAUSE
             while not await self._post(batch):
-                await asyncio.wait({self._hurried.future}, timeout=pause)
-                self._hurried.clear()
+                if self._hurried.is_set():
+                    await asyncio.sleep(_FIRST_PAUSE)
+                else:
+                    await asyncio.wait({self._hurried.future}, timeout=pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _take(self) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from .closing import closed, failed_init
+from .closing import STARTED, closed, failed_init
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ class Reader:
             _take(batch, line)
         if self.source.orphan and self.source.offset + batch.count >= self.source.size:
             for begin in batch.opened.values():
-                batch.spans += closed(begin, now)
+                for record in closed(begin, now):
+                    _add(batch, record)
             batch.opened = {}
         return batch if batch.count or batch.spans else None
 
@@ -154,14 +155,26 @@ def _take_span(batch: Batch, record: dict[str, Any]) -> None:
     identifier = str(span.get("span_id"))
     if kind == "begin":
         batch.opened[identifier] = record
+    elif kind == "start":
+        _open(batch, identifier, record)
     elif kind in ("span", "end"):
         batch.opened.pop(identifier, None)
-        batch.spans.append(span)
-        _note_origin(batch, record)
+        _open(batch, identifier, None)
+        _add(batch, record)
 
 
-def _note_origin(batch: Batch, record: dict[str, Any]) -> None:
-    """Where another library made the span, or its resource is another."""
+def _open(batch: Batch, identifier: str, record: dict[str, Any] | None) -> None:
+    """Keep a span that has begun with its invocation, or with `None` forget it: it has ended."""
+    for begin in batch.opened.values():
+        if record is None:
+            begin.get(STARTED, {}).pop(identifier, None)
+        elif begin.get("request_id") == record.get("request_id"):
+            begin.setdefault(STARTED, {})[identifier] = record
+
+
+def _add(batch: Batch, record: dict[str, Any]) -> None:
+    """Note where another library made the span, or its resource is another."""
+    batch.spans.append(record["span"])
     scope, resource = record.get("scope"), record.get("resource")
     if isinstance(scope, list) and len(scope) > 1:
         batch.spans[-1]["scope"] = (str(scope[0]), str(scope[1]))

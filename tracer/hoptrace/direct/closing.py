@@ -16,13 +16,18 @@ ERROR = 2
 INTERNAL = 1
 
 
+STARTED = "started"
+"""Where a `begin` record keeps, by their spans' ids, the `start` records that nothing has ended."""
+
+
 def closed(begin: dict[str, Any], now: int) -> list[dict[str, Any]]:
-    """The spans that a `begin` record left open, ended; `now` in nanoseconds since the epoch."""
+    """What a `begin` record left open as `span` records, ended; `now` in nanoseconds since the epoch."""
     deadline = begin.get("deadline")
     deadline = deadline * 1_000_000 if isinstance(deadline, int) else 0
-    spans = [begin.get("span"), *(begin.get("records") or ())]
+    spans = [{"span": span} for span in (begin.get("span"), *(begin.get("records") or ()))]
     found = []
-    for span in spans:
+    for record in [*spans, *begin.get(STARTED, {}).values()]:
+        span = record["span"]
         if not isinstance(span, dict) or not isinstance(span.get("start"), int):
             continue
         start = span["start"]
@@ -35,7 +40,8 @@ def closed(begin: dict[str, Any], now: int) -> list[dict[str, Any]]:
             message = f"the function's process ended before the invocation did ({kind})"
         more = {"hoptrace.closed_by": "tracer", "error.type": kind}
         attributes = {**(span.get("attributes") or {}), **more}
-        found.append({**span, "end": max(start, end), "attributes": attributes, "status": [ERROR, message]})
+        span = {**span, "end": max(start, end), "attributes": attributes, "status": [ERROR, message]}
+        found.append({**record, "span": span})
     return found
 
 

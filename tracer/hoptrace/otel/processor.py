@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from ..guard import guard
 from ..spans import current_span
-from ..spans.span import hand_over
+from ..spans.span import hand_over, tell_open
 from . import sdk
 
 _MOST = 4_096
@@ -22,11 +22,13 @@ class Processor(SpanProcessor):
         self._begun: dict[int, tuple[Any, str]] = {}
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002
-        """Note which invocation it belongs to."""
+        """Note which invocation it belongs to, and have it told that it is open."""
         with guard("otel.processor"):
             around = current_span()
             if around is not None and len(self._begun) < _MOST:
-                self._begun[span.context.span_id] = (around.course, around.request_id)
+                belongs = self._begun[span.context.span_id] = (around.course, around.request_id)
+                if sdk.on() and span.context.trace_flags.sampled and not self._silent():
+                    tell_open(sdk.record_of(span, *belongs))
 
     def on_end(self, span: Any) -> None:
         """Hand it over, if the user's sampler wants it exported."""

@@ -67,8 +67,8 @@ class Tracer(trace.Tracer):
             links=_links(links),
             start=moment(start_time),
             root=parent is None,
+            scope=self._scope,
         )
-        record.scope = self._scope
         view = views.shown(record)
         if type(view) is Recorded:
             view.made(theirs, note=record_exception, fail=set_status_on_exception)

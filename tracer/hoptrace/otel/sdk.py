@@ -87,7 +87,7 @@ def _tuple(value: object) -> Any:
 
 
 def record_of(span: Any, course: Any, request_id: str) -> Span:
-    """A span that ended in the SDK, as a record of ours that has ended."""
+    """A span of the SDK's, as a record of ours."""
     parent = span.parent
     context = to_ours(span.context)
     found = Span(
@@ -104,7 +104,7 @@ def record_of(span: Any, course: Any, request_id: str) -> Span:
     made_by = span.instrumentation_scope
     found.scope = (made_by.name or "", made_by.version or "") if made_by is not None else ("", "")
     found.resource = _beside_ours(span.resource)
-    found.end_time = max(span.end_time or 0, found.start)
+    found.end_time = max(span.end_time, found.start) if span.end_time else 0
     return found
 
 

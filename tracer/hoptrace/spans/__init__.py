@@ -16,6 +16,7 @@ from .span import (
     Link,
     Span,
     on_end,
+    on_start,
     start_span,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "activate",
     "current_span",
     "on_end",
+    "on_start",
     "restore",
     "set_invocation",
     "start_span",

@@ -207,6 +207,7 @@ def start_span(
     links: Iterable[Link] = (),
     start: int | None = None,
     root: bool = False,
+    scope: tuple[str, ...] | None = None,
 ) -> Span:
     """Begin a span.
 
@@ -214,6 +215,7 @@ def start_span(
         parent: whose child it is; `None` means the current span, and where there is none, a new trace.
         start: nanoseconds since the epoch; now when left out.
         root: begin a new trace even where there is a current span.
+        scope: of the library that makes it; `None` for ours.
     """
     current = current_span() if parent is None and not root else parent
     request_id, course = "", None
@@ -231,6 +233,7 @@ def start_span(
         context.baggage = _baggage(context.baggage)
     span = begun(name, kind, context, parent_id, start or time_ns(), request_id)
     span.course = course
+    span.scope = scope
     if attributes:
         span.set_attributes(attributes)
     if not span.recording:
@@ -238,6 +241,7 @@ def start_span(
     span.links.extend(links)
     if _observer is not None:
         _observer.started(span)
+    tell_open(span)
     return span
 
 
@@ -268,6 +272,12 @@ def below(context: SpanContext) -> SpanContext:
     return decided(context)
 
 
+def tell_open(span: Span) -> None:
+    """Have it told that a span is open, should its invocation never come back."""
+    if _opened is not None and span.course is not None and not span.course.over:
+        _opened(span)
+
+
 def new_trace_id() -> str:
     """32 hex digits from the operating system: a seeded generator's state would be in every SnapStart copy."""
     return os.urandom(16).hex()
@@ -289,6 +299,16 @@ def on_end(sink: Callable[[Span], None] | None) -> Callable[[Span], None]:
     """Name what each ended span is handed to (it must not raise); the one before is returned."""
     global _sink
     before, _sink = _sink, sink or _nowhere
+    return before
+
+
+_opened: Callable[[Span], None] | None = None
+
+
+def on_start(opened: Callable[[Span], None] | None) -> Callable[[Span], None] | None:
+    """Name what each span that begins in an invocation is shown to (it must not raise); the one before is returned."""
+    global _opened
+    before, _opened = _opened, opened
     return before
 
 
