@@ -141,7 +141,7 @@ def from_invoke(
 ) -> tuple[list[Span], Invocation]:
     """Return the span of an invocation of which only Lambda's event is known, and the invocation.
 
-    `child` is the first span that was opened in it, should there be one: then it is known which span this was.
+    `child` is a span that was open in it, should there be one: then it is known which trace this was.
     """
     start = event.seen or (init.start if init is not None else 0) or fate.at
     attributes: Attributes = {
@@ -155,7 +155,7 @@ def from_invoke(
         attributes["faas.coldstart"] = True  # it waited for this initialisation
     span = Span(
         child.trace_id if child is not None else xray_root(event.trace_header) or new_id(16),
-        (child.parent_id if child is not None else b"") or new_id(8),
+        new_id(8),
         function_name(origin, event.arn),
         SERVER,
         start,
