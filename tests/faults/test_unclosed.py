@@ -18,6 +18,7 @@ from .endings import ENDINGS, FAILED_INITS, SLOW_ONCE, Ending, environment, erro
 
 SECOND = 1_000_000_000
 CLOSED_BY = "hoptrace.closed_by"
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass
