@@ -118,6 +118,7 @@ def test_what_lasts_over_a_window_is_put_back_into_the_shard_of_its_function(aws
         fleet.consumer.handle({**more, "Records": records, "state": {}, "isFinalInvokeForWindow": True}, deadline())
         [(at_end, value, _)] = gauges(backend)["hoptrace.function.concurrency.max", "shipping"]
         assert (at_end, value) == (begun + 60 * SECOND, 3)
+        assert not any(name.startswith("hoptrace.account") for name, _ in gauges(backend)), "a shard has not all of it"
 
 
 def _iso(moment: int) -> str:
