@@ -55,7 +55,7 @@ from hoptrace_collector.receive.telemetry import TelemetryListener
 from hoptrace_collector.receive.workers import Workers
 from hoptrace_collector.restore import Restore, failed
 from hoptrace_collector.settings import Settings
-from hoptrace_collector.unattached import Unattached
+from hoptrace_collector.unattached import Unattached, sends_itself
 
 if TYPE_CHECKING:
     from hoptrace_collector.alert.alerts import Alerts
@@ -239,11 +239,11 @@ class Collector:
         alone = not self._sent_meanwhile and len(self._returned) == 1
         if io is not None and alone and self._returned[0].span.start >= self._idle_since:
             self._metrics.network(self._returned[0].request_id, io)
+        for batch in self.inbox.take():  # before Lambda says that the invocation is over: somebody else may tell of it
+            self._take(batch, None)
         self._hear()
         if self._settings.snap_start:
             self._release_restore(deadline)
-        for batch in self.inbox.take():
-            self._take(batch, None)
 
     @_alone
     def over(self, event: Invoke) -> None:
@@ -459,7 +459,7 @@ class Collector:
 
     def _made_up(self, event: RuntimeDone | Report) -> list[Finished]:
         """Return the invocation that came back without a tracer's having seen it."""
-        if self._recorded or not isinstance(event, RuntimeDone):
+        if self._recorded or not isinstance(event, RuntimeDone) or sends_itself(self._settings.run_dir):
             return []
         origin = self._completer.origin
         made = self._unattached.done(event, origin)
@@ -511,6 +511,8 @@ class Collector:
     def _take(self, batch: Batch, mark: Mark | None) -> None:
         """Queue what somebody else sent, as it came."""
         for number, part in enumerate(batch.parts):
+            if batch.signal == "traces" and self._unattached.waits:
+                self._unattached.told_by_others(part.data)
             place = mark._replace(part=number) if mark is not None else None
             if self._sampler is not None and batch.signal == "traces":
                 self._sampler.take_foreign(part.data)

@@ -6,14 +6,25 @@ trace is that of the event's X-Ray header, which the adapter passes on to the se
 same one.
 """
 
+import os
 from collections.abc import Callable
 
 from hoptrace_collector.closing import arn_attributes, function_name, xray_root
 from hoptrace_collector.model import SERVER, Attributes, Invocation, Invoke, Origin, RuntimeDone, Span, Started
 
-__all__ = ["Unattached"]
+__all__ = ["Unattached", "sends_itself"]
 
 _MOST = 64
+_INVOCATION_ID = b"faas.invocation_id"
+
+
+def sends_itself(run_dir: str) -> bool:
+    """Whether a tracer of ours is in the function that knows of no collector: its files lie in the run directory."""
+    try:
+        with os.scandir(run_dir) as entries:
+            return any(entry.name.startswith("direct-") for entry in entries)
+    except OSError:
+        return False
 
 
 class Unattached:
@@ -38,6 +49,12 @@ class Unattached:
     def waits(self) -> bool:
         """Whether there is an invocation of which Lambda has not said how it ended."""
         return bool(self._invoked)
+
+    def told_by_others(self, spans: bytes) -> None:
+        """Leave out what somebody else's instrumentation has a span of: these encoded ones name the invocation."""
+        if _INVOCATION_ID in spans:
+            for request_id in [each for each in self._invoked if each.encode() in spans]:
+                del self._invoked[request_id]
 
     def attached(self) -> None:
         """The tracer has written something: it tells of its invocations itself."""
