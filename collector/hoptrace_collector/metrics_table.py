@@ -204,6 +204,11 @@ OWN: Rows = tuple(
         ("logs_sent", (), ""),
         ("logs_failed", ("reason",), ""),
         ("logs_dropped", ("reason",), "also `lambda`: what Lambda says it has dropped"),
+        *(
+            (f"destination_{prefix}{kind}", ("reason",), "of a further destination, whose name begins the reason")
+            for prefix in ("", "metrics_", "logs_")
+            for kind in ("sent", "failed", "dropped")
+        ),
         ("otlp_refused", ("reason",), "requests of others that were not taken, by HTTP status"),
         ("records_skipped", ("reason",), "lines of the tracer that could not be read"),
         ("telemetry_skipped", ("reason",), "what Lambda told that could not be read"),
