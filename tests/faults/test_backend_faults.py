@@ -98,7 +98,8 @@ def test_no_fault_of_the_backend_loses_a_span(
         else:
             assert not lost
         assert life.counters.total("sent") + life.counters.total("dropped") == len(expected)
-        fails = kind in ("refused", "stalled", "429", "reset", "tls")
+        # A reset of a connection that was kept is made good at once, and is no failure.
+        fails = kind in ("refused", "stalled", "429", "tls")
         if life.counters.total("failed") <= backend.faults * fails:
             # Else a busy machine had an answer come too late: what nobody has heard of is sent again.
             assert set(backend.taken.values()) <= {1}, "and none twice"
