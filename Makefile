@@ -57,10 +57,11 @@ layer: $(LAYER) $(LAYER_ARM) ## write dist/hoptrace-layer-x86_64.zip and -arm64.
 dist/hoptrace-layer-%.zip: $(VENV)/.ready $(LAYER_SOURCES)
 	@$(BIN)/python layer/build.py --arch $* --output $@ --allow-missing $(addprefix --python ,$(LAYER_PYTHONS))
 
-bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against none, on one and two CPUs; what a hop costs
+bench: $(VENV)/.ready $(LAYER) ## cold start with everything attached against none, on one and two CPUs; what a hop costs, and alerts
 	@$(BIN)/python -m benchmarks.coldstart
 	@$(BIN)/python -m benchmarks.hops
 	@$(BIN)/python -m benchmarks.collector
+	@$(BIN)/python -m benchmarks.alerts
 	@test "$$(id -u)" != 0 || $(BIN)/python -m benchmarks.answers
 
 docs: ## write docs/settings.md from docs/settings.toml, docs/hops.md, docs/metrics.md and docs/alerts.md from the code, docs/patterns.md from the examples

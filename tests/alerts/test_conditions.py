@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoptrace_collector.alert.compiled import compile_condition
-from hoptrace_collector.alert.grammar import AGGREGATES, FUNCTIONS, aggregates_in, names_in, parse
+from hoptrace_collector.alert.grammar import AGGREGATES, FUNCTIONS, aggregates_in, names_in, needs_of, parse
 from hoptrace_collector.alert.tokens import LONGEST, UNITS, ExpressionError, quantity
 
 FACTS = {
@@ -131,6 +131,10 @@ def test_whatever_is_written_is_a_condition_or_a_mistake_with_a_place(pieces: li
     found = {each.at: 1 for each in aggregates_in(node)}
     result = compile_condition(node, {"limit": 1.0})(lambda name: found.get(name, FACTS.get(name)))
     assert result in (True, False)
+    needs = needs_of(node)
+    if needs is not None and not found:
+        without = {name: value for name, value in FACTS.items() if name not in needs}
+        assert not compile_condition(node, {"limit": 1.0})(without.get), "without what it needs nothing holds"
     assert all(text[each.at :].startswith((str(each.value), "attr")) for each in names_in(node))
 
 

@@ -16,6 +16,7 @@ from botocore.config import Config
 from hoptrace_collector.alert.alerts import MOST_PENDING, Alerts
 from hoptrace_collector.alert.eventbridge import Answer, EventBridge
 from hoptrace_collector.alert.events import DETAIL_TYPE, SOURCE, Target
+from hoptrace_collector.alert.summaries import DETAIL_TYPE as SUMMARY_TYPE
 from hoptrace_collector.aws.api import Api
 from hoptrace_collector.aws.credentials import CredentialsSource
 from hoptrace_collector.counters import Counters
@@ -278,8 +279,11 @@ def test_an_alert_reaches_the_target_of_a_rule_on_the_bus_and_its_trace_is_the_i
     queue_url = sqs.create_queue(QueueName="remedies")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {"source": [SOURCE], "detail-type": [DETAIL_TYPE], "detail": {"state": {"value": ["ALARM"]}}}
+    slow = {"detail-type": [SUMMARY_TYPE], "detail": {"durationMs": [{"numeric": [">", 100]}]}}
     events.put_rule(Name="alarms", EventBusName="ops", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="alarms", EventBusName="ops", Targets=[{"Id": "q", "Arn": arn}])
+    events.put_rule(Name="slow", EventBusName="ops", EventPattern=json.dumps(slow))
+    events.put_targets(Rule="slow", EventBusName="ops", Targets=[{"Id": "q", "Arn": arn}])
     run_dir = tmp_path / "run"
     with (
         Lambda() as host,
@@ -290,6 +294,8 @@ def test_an_alert_reaches_the_target_of_a_rule_on_the_bus_and_its_trace_is_the_i
             run_dir,
             OTEL_EXPORTER_OTLP_ENDPOINT=backend.url,
             HOPTRACE_ALERT_EVENT_BUS="ops",
+            HOPTRACE_RULES='[rules.timeout]\nseverity = "critical"\n[rules.bad]\nwhen = "("',
+            HOPTRACE_INVOCATION_EVENTS="failed and duration > 100ms",
             AWS_ENDPOINT_URL_EVENTBRIDGE=moto,
             AWS_ACCESS_KEY_ID="AK",
             AWS_SECRET_ACCESS_KEY="SK",
@@ -300,14 +306,22 @@ def test_an_alert_reaches_the_target_of_a_rule_on_the_bus_and_its_trace_is_the_i
         write(run_dir, begin(1, deadline_ms=event["deadlineMs"]))
         host.wait_for_next()
         host.shut_down("timeout")
-        assert collector.end() == ""
-    (message,) = sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=2)["Messages"]
-    event = json.loads(message["Body"])
+        said = collector.end().splitlines()
+    assert [line.partition(": ")[2] for line in said] == [
+        "rule bad, character 2 of when: a value is expected, here is the end; this rule is off"
+    ]
+    messages = sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=2, MaxNumberOfMessages=10)["Messages"]
+    events = {event["detail-type"]: event for event in (json.loads(message["Body"]) for message in messages)}
+    assert len(messages) == len(events) == 2
+    event = events[DETAIL_TYPE]
     assert (event["source"], event["detail-type"], event["resources"]) == (SOURCE, DETAIL_TYPE, [ARN])
     (exported,) = spans_of(backend)
     assert event["detail"]["trace"] == {"traceId": exported.trace_id.hex(), "spanId": exported.span_id.hex()}
     assert event["detail"]["evidence"]["error.type"] == "timeout"
+    assert event["detail"]["severity"] == "critical"
     assert event["detail"]["resource"]["requestId"] == "r1"
+    summary = events[SUMMARY_TYPE]["detail"]
+    assert (summary["outcome"], summary["traceparent"]) == ("timeout", event["detail"]["traceparent"])
 
 
 def test_what_eventbridge_refuses_for_good_is_an_answer_for_that_entry(moto: str) -> None:

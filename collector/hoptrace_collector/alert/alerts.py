@@ -88,6 +88,7 @@ class Alerts:
         self._last: Invocation | None = None
         self._resource: dict[str, Any] = {}
         self._origin: object = None
+        self._needs: frozenset[str] | None = None
         self._unsaved = False
         self._fetched = ""
         known = self._load()
@@ -156,8 +157,12 @@ class Alerts:
         if not self._engine.wants("span"):
             return
         if resource is not self._origin:
-            self._origin, self._resource = resource, dict(resource)
+            self._origin, self._resource, self._needs = resource, dict(resource), self._engine.needs("span")
+            if self._needs is not None and not self._needs.isdisjoint(self._resource):
+                self._needs = None  # what every span has says nothing about one
         for span in spans:
+            if self._needs is not None and self._needs.isdisjoint(span.attributes):
+                continue
             self._see("span", span.end, span.span_id.hex(), of_span(span, self._resource), partial(self._of_span, span))
 
     def measured(self, points: Iterable[Number | Histogram]) -> None:
@@ -255,6 +260,7 @@ class Alerts:
         if text != self._fetched:
             self._fetched = text
             self._engine = Engine.from_json(self._engine.to_json(), self._read(), HERE, self._now())
+            self._origin = None
             self._unsaved = True
 
     # What the next generation has to know.

@@ -255,6 +255,11 @@ class Engine:
         """Whether any rule is about this kind of thing."""
         return kind in self._by_kind
 
+    def needs(self, kind: str) -> frozenset[str] | None:
+        """Return the attributes of which one must be there for any rule to have a say; None where none need be."""
+        needs = [watch.rule.needs for watch in self._by_kind.get(kind, ())]
+        return None if None in needs else frozenset().union(*(each for each in needs if each is not None))
+
     def observe(self, kind: str, at: int, ident: str, get: Get, make_cause: MakeCause) -> list[Change]:
         """Ask the rules about one thing that happened at `at`; `ident` is its own, whenever it comes again."""
         now = self.now = max(self.now, at)

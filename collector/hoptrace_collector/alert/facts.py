@@ -110,15 +110,13 @@ def of_invocation(invocation: Invocation, init_duration: float | None = None, re
 
 
 def of_report(report: Report, invocation: Facts, memory_size: int) -> Facts:
-    """Return what can be asked once Lambda has told what an invocation has used."""
+    """Add to an invocation's facts what Lambda has told that it has used, and return them."""
     size = report.memory_size or memory_size
-    return {
-        **invocation,
-        "memory": report.memory or None,
-        "memory_size": size or None,
-        "memory_utilization": report.memory / size if report.memory and size else None,
-        "billed_duration": report.billed or None,
-    }
+    invocation["memory"] = report.memory or None
+    invocation["memory_size"] = size or None
+    invocation["memory_utilization"] = report.memory / size if report.memory and size else None
+    invocation["billed_duration"] = report.billed or None
+    return invocation
 
 
 def of_denied(denied: Denied, invocation: Facts) -> Facts:

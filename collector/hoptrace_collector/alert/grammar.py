@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from hoptrace_collector.alert.tokens import ExpressionError, Token, tokens
 
-__all__ = ["AGGREGATES", "FUNCTIONS", "Node", "aggregates_in", "names_in", "parse"]
+__all__ = ["AGGREGATES", "FUNCTIONS", "Node", "aggregates_in", "names_in", "needs_of", "parse"]
 
 DEEPEST = 32
 MOST_NODES = 300
@@ -85,6 +85,23 @@ def names_in(node: Node) -> list[Node]:
     if node.kind == "name":
         return [node]
     return [found for arg in node.args for found in names_in(arg)]
+
+
+def needs_of(node: Node) -> frozenset[str] | None:
+    """Return names of which one must be there for the condition to hold; None where none need be.
+
+    Fields without a dot are always there.
+    """
+    if node.kind == "name":
+        return frozenset((node.value,)) if "." in node.value else None
+    if node.kind in ("or", "aggregate"):
+        parts = [needs_of(arg) for arg in node.args]
+        known = [part for part in parts if part is not None]
+        return frozenset().union(*known) if known and len(known) == len(parts) else None
+    if node.kind in ("and", "compare", "in", "function", "arithmetic", "negative"):
+        found = [part for part in (needs_of(arg) for arg in node.args) if part is not None]
+        return min(found, key=len) if found else None
+    return None
 
 
 def _beside_a_window(node: Node, constants: tuple[str, ...]) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hoptrace_collector.alert.compiled import Get, Value, compile_condition, compile_value
-from hoptrace_collector.alert.grammar import Node, aggregates_in, names_in, parse
+from hoptrace_collector.alert.grammar import Node, aggregates_in, names_in, needs_of, parse
 from hoptrace_collector.alert.tokens import ExpressionError, quantity
 
-__all__ = ["KINDS", "SCOPES", "SEVERITIES", "Mistake", "Rule", "Sample", "read_rules"]
+__all__ = ["KINDS", "SCOPES", "SETTINGS", "SEVERITIES", "Mistake", "Rule", "Sample", "read_rules"]
 
 INVOCATION, ENVIRONMENT, FLEET = SCOPES = ("invocation", "environment", "fleet")
 # What a rule can be about.
@@ -63,7 +63,7 @@ class Rule(NamedTuple):
 
     `where` says which observations it is about, `when` what makes an alert, `resolve` what ends it where that is more
     than not `when`; `names` are the fields of `when`, and `text` is it as written. With `samples` it is about a window,
-    and `when` is asked of their values.
+    and `when` is asked of their values. Without any of the attributes in `needs` it has nothing to say.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Rule(NamedTuple):
     runbook: str
     text: str
     names: tuple[str, ...]
+    needs: frozenset[str] | None
 
     @property
     def waits_for_silence(self) -> bool:
@@ -132,8 +133,8 @@ class _Reader:
             self._name = str(self._name)[:100]
             raise self._wrong("", "a rule's name is of up to 60 small letters, digits, - and _")
         for key in self._given:
-            if key not in _KEYS:
-                raise self._wrong(str(key)[:100], f"no rule has this setting; there are {', '.join(_KEYS)}")
+            if key not in SETTINGS:
+                raise self._wrong(str(key)[:100], f"no rule has this setting; there are {', '.join(SETTINGS)}")
         if self._switched_off():
             return None
         limit = self._limit()
@@ -173,6 +174,7 @@ class _Reader:
             summary=self._text("summary"),
             runbook=self._text("runbook"),
             text=str(self._given["when"]),
+            needs=_needs(where, aggregates or [node], bool(window)),
             names=tuple(dict.fromkeys(each.value for each in names_in(node) if each.value != "limit"))[:MOST_NAMES],
         )
 
@@ -259,7 +261,7 @@ class _Reader:
         return value[:_LONGEST_TEXT]
 
 
-_KEYS = (
+SETTINGS = (
     "when", "where", "resolve", "of", "scope", "window", "minimum", "for", "by", "limit", "severity", "cooldown",
     "repeat", "summary", "runbook", "off",
 )  # fmt: skip
@@ -277,6 +279,16 @@ def _sample(node: Node, constants: Mapping[str, Any], text: str) -> Sample:
         return Sample(node.at, function, lambda _: True, share, written)
     compiler: Any = compile_condition if function in ("count", "rate", "absent") else compile_value
     return Sample(node.at, function, compiler(node.args[0], constants), share, written)
+
+
+def _needs(where: Node | None, counted: list[Node], windowed: bool) -> frozenset[str] | None:
+    """Return what there must be of something for the rule to count it, or to be ended by it."""
+    if where is not None and (found := needs_of(where)) is not None:
+        return found
+    if not windowed or any(each.value == "rate" for each in counted):
+        return None
+    parts = [needs_of(each) for each in counted]
+    return None if None in parts else frozenset().union(*(part for part in parts if part is not None))
 
 
 def _asks_for(node: Node, name: str) -> int:

@@ -42,7 +42,8 @@ def sign(
 ) -> list[tuple[str, str]]:
     """Return `headers` (names in lower case) of a request with what signs them; `date` as from `amz_date`.
 
-    What is not given here may still be sent along: only the headers of a signature are part of it.
+    What is not given here may still be sent along: only the headers of a signature are part of it. A path of S3's is
+    signed as it is sent, so it must be encoded.
     """
     signed = [*headers, ("x-amz-date", date)]
     if credentials.session_token:
@@ -53,7 +54,7 @@ def sign(
     canonical_request = "\n".join(
         (
             method,
-            _path(path),
+            path if service == "s3" else _path(path),
             _query(query),
             *(f"{name}:{value}" for name, value in canonical.items()),
             "",

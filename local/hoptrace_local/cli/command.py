@@ -15,6 +15,8 @@ from types import FrameType
 import click
 from rich.console import Console
 
+from hoptrace_local.cli.rules import rules
+
 FAILED = 1
 INTERRUPTED, TERMINATED = 130, 143
 WIDTH = 120
@@ -24,6 +26,9 @@ WIDTH = 120
 @click.version_option(version("hoptrace"), prog_name="hoptrace")
 def hoptrace() -> None:
     """Tracing for Python on AWS Lambda, hop by hop across SQS, SNS and EventBridge."""
+
+
+hoptrace.add_command(rules)
 
 
 @hoptrace.command()

@@ -1,0 +1,1 @@
+"""Alert rules on a desk: checked with line and column, and tried over what was recorded."""
