@@ -65,6 +65,7 @@ def test_what_a_functions_collector_puts_on_the_stream_arrives_at_the_backend(tm
             assert {span.name for span in spans_of(backend)} == {"shipping", "SQS.SendMessage"}
             assert answers
             assert all(answer == {"batchItemFailures": []} for answer in answers)
+            fleet.close()
     finally:
         aws.close()
 

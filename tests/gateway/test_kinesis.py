@@ -119,6 +119,7 @@ def test_what_lasts_over_a_window_is_put_back_into_the_shard_of_its_function(aws
         [(at_end, value, _)] = gauges(backend)["hoptrace.function.concurrency.max", "shipping"]
         assert (at_end, value) == (begun + 60 * SECOND, 3)
         assert not any(name.startswith("hoptrace.account") for name, _ in gauges(backend)), "a shard has not all of it"
+        fleet.close()
 
 
 def _iso(moment: int) -> str:
@@ -144,6 +145,7 @@ def test_the_handler_is_made_of_the_functions_environment(monkeypatch: pytest.Mo
         assert [spans_of(each)[0].span_id[-1] for each in (backend, second)] == [5, 5]
         assert kinesis._fleet is not None
         assert kinesis._fleet._counters.total("destination_dropped", "dead: unavailable") == 1
+        kinesis._fleet.close()
 
 
 def answered(outcomes: list[dict[str, Any]], status: int = 200) -> Any:

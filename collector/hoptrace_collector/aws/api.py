@@ -77,3 +77,7 @@ class Api:
             self._credentials.forget()
         message = found.get("message") or found.get("Message") or f"HTTP {response.status}"
         return Answer(response.status, found, error_type, str(message))
+
+    def close(self) -> None:
+        """End what connections there are."""
+        self._connections.close()

@@ -58,6 +58,14 @@ class Fleet:
         width, lateness = int(gateway.window * 1e9), int(gateway.lateness * 1e9)
         self.consumer = Consumer(self._send, self._tell, self._put, counters, width=width, lateness=lateness)
 
+    def close(self) -> None:
+        """End what connections there are; Lambda never asks for it."""
+        for of in (self._sending, *self._further):
+            for sending in of.values():
+                sending.close()
+        if self._api is not None:
+            self._api.close()
+
     def _send(self, signal: str, parts: list[Part], deadline: float) -> bool:
         """Send to the first destination, for which the stream keeps what it does not take, and offer it to the rest."""
         if not self._sending[signal].send(parts, deadline):
