@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hoptrace_collector.alert.compiled import compile_condition
 from hoptrace_collector.alert.grammar import AGGREGATES, FUNCTIONS, aggregates_in, names_in, needs_of, parse
 from hoptrace_collector.alert.tokens import LONGEST, UNITS, ExpressionError, quantity
+from tests.alerts import UNHURRIED
 
 FACTS = {
     "duration": 2.5,
@@ -120,6 +121,7 @@ PIECES = [
 ]  # fmt: skip
 
 
+@UNHURRIED
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.sampled_from(["", " "]))
 def test_whatever_is_written_is_a_condition_or_a_mistake_with_a_place(pieces: list[str], between: str) -> None:
     text = between.join(pieces)
@@ -148,6 +150,7 @@ VALUES = (
 )
 
 
+@UNHURRIED
 @given(VALUES, VALUES, st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "+", "/", "contains"]))
 def test_no_value_makes_asking_fail(one: Any, other: Any, sign: str) -> None:
     if sign == "contains":

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hoptrace_collector.alert.causes import Cause
@@ -12,6 +12,7 @@ from hoptrace_collector.alert.decisions import ALARM, OK, PENDING, State, decide
 from hoptrace_collector.alert.engine import MOST_GROUPS, OTHER, Change, Engine
 from hoptrace_collector.alert.rules import SCOPES, Rule, read_rules
 from hoptrace_collector.alert.windows import MOST_ENTRIES, Window, inputs_of
+from tests.alerts import UNHURRIED
 
 SECOND = 10**9
 START = 1_790_000_000 * SECOND
@@ -185,6 +186,9 @@ def test_the_end_of_an_environment_is_told_of_what_is_open() -> None:
     assert bench.engine.end(START) == []
     bench.see(1, failed=True)
     assert [change.transition for change in bench.engine.end(START + 2 * SECOND)] == ["ended"]
+    passed = Bench(bad={"when": "failed", "window": "10s"})
+    passed.see(1, failed=True)
+    assert [change.transition for change in passed.engine.end(START + 20 * SECOND)] == ["resolved"]
     assert bench.engine.end(START + 3 * SECOND) == []
 
 
@@ -196,6 +200,7 @@ _RULE = st.builds(
 )
 
 
+@UNHURRIED
 @given(_RULE, st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=25))
 def test_between_two_openings_there_is_an_end_and_nothing_is_told_without_a_cause(
     rule: Rule, steps: list[tuple[bool, int]]
@@ -243,7 +248,7 @@ _SEEN = st.lists(
 )
 
 
-@settings(deadline=None)
+@UNHURRIED
 @given(_SEEN, st.data())
 def test_order_and_repetition_do_not_matter(seen: list[Any], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(seen))

@@ -16,6 +16,7 @@ from hoptrace_collector.alert.builtin import BUILTIN
 from hoptrace_collector.alert.compiled import compile_condition
 from hoptrace_collector.alert.grammar import parse as parse_condition
 from hoptrace_collector.model import Denied, Invocation, LogRecord, Number, Report, Span
+from tests.alerts import UNHURRIED
 from tests.collector.test_alerts import ARN, NOW, Rig, in_turn, invocation
 from tests.support.parts import REPOSITORY
 
@@ -272,6 +273,7 @@ _JSON = st.recursive(
 )
 
 
+@UNHURRIED
 @given(_JSON, st.sampled_from(["Hoptrace Alert State Change", "Hoptrace Invocation Summary"]))
 def test_whatever_starts_a_function_is_read_or_is_not_ours(found: Any, kind: str) -> None:
     framed = {

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hoptrace_collector.alert.builtin import BUILTIN
 from hoptrace_collector.alert.rules import MOST_RULES, Mistake, Rule, read_rules
 from hoptrace_collector.alert.sources import is_reference, of_text, read_package, read_setting
+from tests.alerts import UNHURRIED
 
 
 def one(**settings: Any) -> Rule:
@@ -119,6 +120,7 @@ _VALUES = st.recursive(
 )
 
 
+@UNHURRIED
 @given(
     st.dictionaries(
         st.sampled_from(["memory", "error", "mine", "A b", ""]), st.dictionaries(_KEYS, _VALUES, max_size=4) | _VALUES

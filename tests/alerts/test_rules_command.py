@@ -14,6 +14,7 @@ from hoptrace_local.cli.command import hoptrace
 from hoptrace_local.rules.check import check
 from hoptrace_local.rules.names import ATTRIBUTES
 from hoptrace_local.rules.positions import Place, locate
+from tests.alerts import UNHURRIED
 from tests.support.parts import REPOSITORY
 
 SECOND = 10**9
@@ -38,6 +39,9 @@ limit = 2
 [rules.three]
 when = "outcome == \\"a\\" and ("
 
+[rules.typed]
+when = 'duration > "2s"'
+
 [rules.four]
 when = "failed
 """
@@ -54,14 +58,14 @@ def test_each_mistake_is_told_with_its_line_and_column(tmp_path: Path) -> None:
     assert result.exit_code == 1
     told = [line.removeprefix(f"{path}:") for line in result.stderr.splitlines()]
     assert [":".join(line.split(":", 2)[:2]) for line in told] == [
-        "3:9", "6:13", "7:11", "10:20", "10:46", "11:6", "13:8", "17:31", "20:15",
+        "3:9", "6:13", "7:11", "10:20", "10:46", "11:6", "13:8", "17:31", "20:18", "23:15",
     ]  # fmt: skip
     for line, words in zip(
         told,
         (
             "'80 percent' is a text", "did you mean duration?", "did you mean window?", "did you mean faas.trigger?",
             'set of = "report"', "did you mean error.type?", "did you mean timeout?", "a value is expected",
-            "is no TOML",
+            "a number is never > a text", "is no TOML",
         ),
         strict=True,
     ):  # fmt: skip
@@ -119,6 +123,7 @@ def test_where_a_setting_is(text: str, key: str, at: int, place: tuple[int, int]
 _TEXTS = st.text("[]{}\"'=.,:rulesawhn \n\\1", max_size=60)
 
 
+@UNHURRIED
 @given(_TEXTS, st.sampled_from(["a", "x y", '"', "rules"]), st.sampled_from(["", "when", "w["]), st.integers(-1, 9))
 def test_looking_for_a_place_never_fails(text: str, rule: str, key: str, at: int) -> None:
     for each in (text, '{"rules": ' + text):

@@ -39,6 +39,8 @@ MOST_PENDING = 100
 MOST_SUMMARIES = 500
 _MOST_REMEMBERED = 16
 _LOGS_TEXT = 1_000
+# Seconds that rules from elsewhere may take, after a response: the function is paid for meanwhile.
+_FETCH_TIMEOUT = 1.0
 HERE = (INVOCATION, ENVIRONMENT)
 
 
@@ -79,6 +81,7 @@ class Alerts:
         self._remote = remote
         self._memory = memory
         self._now = now
+        self._clock = clock
         self._outbox = Outbox("alerts", target.bus, channel, counters, most=MOST_PENDING, clock=clock)
         self._later = Outbox("summaries", target.bus, channel, counters, most=MOST_SUMMARIES, clock=clock)
         self._summaries: Summaries | None = None
@@ -253,7 +256,7 @@ class Alerts:
 
     def _fetch(self, remote: Fetched, deadline: float) -> None:
         try:
-            text = remote.fetch(deadline)
+            text = remote.fetch(min(deadline, self._clock() + _FETCH_TIMEOUT))
         except Exception as error:  # whatever it is, the rules that are known go on
             self._counters.say("rules fetched", f"the rules of HOPTRACE_RULES could not be fetched: {error}")
             return

@@ -120,7 +120,7 @@ BUILTIN: dict[str, dict[str, Any]] = {
         "of": "metric",
         "summary": "spans, metrics or logs were lost",
         "where": 'name in ["hoptrace.collector.dropped", "hoptrace.collector.metrics_dropped", '
-        '"hoptrace.collector.logs_dropped"]',
+        '"hoptrace.collector.logs_dropped"] and not reason == "snapshot"',
         "when": "sum(value) > limit",
         "limit": 0,
         "window": "5m",

@@ -274,9 +274,11 @@ class Engine:
         return [change for watch in self._watches.values() if watch.groups for change in watch.tick(now)]
 
     def end(self, now: int) -> list[Change]:
-        """Say what has to be said before nobody watches any more."""
-        now = self.now = max(self.now, now)
-        return [change for watch in self._watches.values() if watch.groups for change in watch.end(now)]
+        """Say what has to be said before nobody watches any more: what is over by now is over, and not unknown."""
+        changes = self.tick(now)
+        for watch in self._watches.values():
+            changes += watch.end(self.now)
+        return changes
 
     def to_json(self) -> dict[str, Any]:
         """Return all that is to be remembered, as JSON can hold it."""

@@ -14,6 +14,7 @@ What a condition is about is either each observation, or a window of them: then 
 `rate`, `percentile` and their like only.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hoptrace_collector.alert.tokens import ExpressionError, Token, tokens
@@ -63,9 +64,12 @@ class Node(NamedTuple):
     end: int = 0
 
 
-def parse(text: str, *, constants: tuple[str, ...] = ()) -> Node:
-    """Read a condition; raises ExpressionError and nothing else. `constants` are names that hold beside a window."""
-    node = _Parser(tokens(text)).whole()
+def parse(text: str, *, constants: tuple[str, ...] = (), types: Mapping[str, str] | None = None) -> Node:
+    """Read a condition; raises ExpressionError and nothing else.
+
+    `constants` are names that hold beside a window, `types` what is known of names: `number`, `text` or `condition`.
+    """
+    node = _Parser(tokens(text), types or {}).whole()
     if node.type not in (BOOLEAN, ANY):
         raise ExpressionError(f"this is a {node.type} and no condition: compare it with something", node.at)
     if aggregates_in(node):
@@ -122,7 +126,8 @@ def _beside_a_window(node: Node, constants: tuple[str, ...]) -> None:
 
 
 class _Parser:
-    def __init__(self, found: list[Token]) -> None:
+    def __init__(self, found: list[Token], types: Mapping[str, str]) -> None:
+        self._types = types
         self._tokens = found
         self._place = 0
         self._depth = 0
@@ -260,7 +265,7 @@ class _Parser:
         if name in ("and", "or", "not", "in"):
             raise ExpressionError(f"a value is expected, here is {name!r}", token.at)
         if not self._is("sign", "("):
-            return Node("name", token.at, ANY, name)
+            return Node("name", token.at, self._types.get(name, ANY), name)
         wanted = FUNCTIONS.get(name) or AGGREGATES.get(name)
         if wanted is None:
             raise ExpressionError(

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from hoptrace_local.rules.check import Checked
 
 WRONG = 1
+# What only the collector itself hears of.
+_NOT_RECORDED = ("report", "denial", "log")
+_NOT_IN_SPANS = {"timeout", "timeout_share", "recursion", "cpu"}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -68,6 +71,9 @@ def test(path: Path, files: tuple[Path, ...], expect: tuple[str, ...], as_json: 
     else:
         _tell(path, checked)
         _show(details, recorded.spans, recorded.points)
+        unasked = [rule.name for rule in checked.rules if rule.of in _NOT_RECORDED or _NOT_IN_SPANS & {*rule.names}]
+        if unasked:
+            click.echo(f"not judged, since no span says what they are about: {', '.join(unasked)}")
     opened = {detail["rule"] for detail in details if detail["transition"] == "opened"}
     missing = [name for name in expect if name not in opened]
     for name in missing:

@@ -4,6 +4,7 @@ import re
 from typing import Any, NamedTuple
 
 from hoptrace_collector.alert.builtin import BUILTIN, LIMITS
+from hoptrace_collector.alert.facts import FIELDS
 from hoptrace_collector.alert.grammar import names_in, parse
 from hoptrace_collector.alert.rules import FLEET, KINDS, SETTINGS, Rule, read_rules
 from hoptrace_collector.alert.sources import of_text
@@ -74,7 +75,7 @@ def check(text: str, name: str) -> Checked:
 
 
 def _names(text: str, name: str, whole: dict[str, Any], own: dict[str, Any]) -> list[Finding]:
-    """Find names that nobody knows in what the file itself says of a rule."""
+    """Find names that nobody knows in what the file itself says of a rule, and what is compared with another kind."""
     kind = whole.get("of", KINDS[0])
     found: list[Finding] = []
     if kind not in KINDS:
@@ -87,11 +88,16 @@ def _names(text: str, name: str, whole: dict[str, Any], own: dict[str, Any]) -> 
             nodes = names_in(parse(condition, constants=("limit",)))
         except ExpressionError:
             continue  # said already
-        for node in nodes:
-            quoted = condition.startswith("attr", node.at)
-            message = "" if quoted else unknown(kind, str(node.value))
-            if message:
-                found.append(Finding(locate(text, name, key, node.at), name, key, message))
+        wrong = [
+            (node.at, message)
+            for node in nodes
+            if not condition.startswith("attr", node.at) and (message := unknown(kind, str(node.value)))
+        ]
+        try:
+            parse(condition, constants=("limit",), types={field: type_ for field, (type_, _) in FIELDS[kind].items()})
+        except ExpressionError as error:
+            wrong.append((error.at, error.message))
+        found += [Finding(locate(text, name, key, at), name, key, message) for at, message in wrong]
     labels = own.get("by", [])
     for label in [labels] if isinstance(labels, str) else labels if isinstance(labels, list) else []:
         message = unknown(kind, label) if isinstance(label, str) else ""
