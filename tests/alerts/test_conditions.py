@@ -174,3 +174,19 @@ def test_a_quantity_is_a_number_with_its_unit(text: str, value: float) -> None:
 @pytest.mark.parametrize("text", ["", "s", "2x", "two", "1 2", "-1", "9" * 50])
 def test_what_is_no_quantity(text: str) -> None:
     assert quantity(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("has(a.b)", {"a.b"}),
+        ("has(a.b) or c.d > 1 or e.f in [1]", {"a.b", "c.d", "e.f"}),
+        ("duration > 1 and a.b == 2", {"a.b"}),
+        ("a.b > 1 or duration > 1", None),
+        ("not has(a.b)", None),
+        ("a.b > 1 and not c.d", {"a.b"}),
+        ("duration > 1", None),
+    ],
+)
+def test_what_must_be_there_for_a_condition_to_hold(text: str, needs: set[str] | None) -> None:
+    assert needs_of(parse(text)) == needs
