@@ -70,6 +70,7 @@ class Alerts:
         tables: Mapping[str, Any] | None = None,
         remote: Fetched | None = None,
         memory: int = 0,
+        initialization_type: str = "on-demand",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -80,6 +81,7 @@ class Alerts:
         self._tables = dict(tables or {})
         self._remote = remote
         self._memory = memory
+        self._initialization_type = initialization_type
         self._now = now
         self._clock = clock
         self._outbox = Outbox("alerts", target.bus, channel, counters, most=MOST_PENDING, clock=clock)
@@ -130,6 +132,8 @@ class Alerts:
         self._last = invocation
         count = self._recursion.pop(invocation.request_id, None) if self._recursion else None
         facts = of_invocation(invocation, self._init_duration, count)
+        if facts["initialization_type"] is None:  # a span that was made here
+            facts["initialization_type"] = self._initialization_type
         if invocation.request_id:
             self._ended[invocation.request_id] = (invocation, facts)
             while len(self._ended) > _MOST_REMEMBERED:

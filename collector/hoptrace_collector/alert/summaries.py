@@ -90,7 +90,7 @@ def _entry(waiting: _Waiting, facts: Facts, target: Target) -> Entry:
         "endTime": iso(span.end),
         "concurrency": {
             "inFlight": waiting.in_flight,
-            "initializationType": get("initialization_type") or "on-demand",
+            "initializationType": get("initialization_type"),
         },
         **trace_of(trace_id, span_id, span.flags),
     }

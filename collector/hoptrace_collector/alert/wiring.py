@@ -45,6 +45,7 @@ def make_alerts(
         tables=tables,
         remote=remote,
         memory=settings.memory,
+        initialization_type=settings.initialization_type,
         clock=clock,
         now=now,
     )
