@@ -20,6 +20,8 @@ MOST_GROUPS = 100
 _LONGEST_LABEL = 200
 OTHER = "_OTHER"
 _MOST_CLEARED = 200
+# Of a rule's windows, what is written down for the next generation: that must not take what little time a reset leaves.
+_MOST_SAVED, _LEAST_SAVED = 5_000, 20
 
 Labels = tuple[str, ...]
 Partial = tuple[str | None, ...]
@@ -195,6 +197,7 @@ class _Watch:
     # What the next generation has to know.
 
     def to_json(self) -> dict[str, Any]:
+        most = max(_LEAST_SAVED, _MOST_SAVED // max(1, len(self.groups)))
         return {
             "groups": [
                 [
@@ -203,7 +206,7 @@ class _Watch:
                     group.matched,
                     group.cleared,
                     group.cause.to_json() if group.cause is not None else None,
-                    [[*entry[:2], list(entry[2])] for entry in group.window.entries] if group.window else [],
+                    [[*entry[:2], list(entry[2])] for entry in group.window.entries[-most:]] if group.window else [],
                 ]
                 for labels, group in self.groups.items()
                 if group.state != State() or group.window or group.matched
