@@ -316,6 +316,8 @@ class Collector:
         """Begin anew: no number, time or pause from before the snapshot is this environment's own."""
         self._counters.take()
         self._metrics.renew()
+        if self._alerts is not None:
+            self._alerts.restored()
         self._delivery.renew()
         self._pace.renew()
         self._metrics_due = self._clock() + self._settings.metric_interval

@@ -162,10 +162,23 @@ def test_state_and_windows_outlive_a_reset() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, [], {"started": "x", "rules": {"bad": 3}}, {"rules": {"bad": {"groups": [[1]], "cleared": [[[], "x"]]}}}],
+    [
+        None,
+        [],
+        {"started": "x", "rules": {"bad": 3}},
+        {"rules": {"bad": {"by": [], "groups": [[1]], "cleared": [[[], "x"]]}}},
+    ],
 )
 def test_what_cannot_be_gone_on_from_is_left_out(value: Any) -> None:
     assert Engine.from_json(value, rules(bad={"when": "failed"}), SCOPES, START).tick(START) == []
+
+
+def test_alerts_of_other_labels_are_not_gone_on_with() -> None:
+    bench = Bench(bad={"when": "failed", "by": ["kind"]})
+    bench.see(1, failed=True, kind="a")
+    again = Engine.from_json(bench.engine.to_json(), rules(bad={"when": "failed", "by": ["size"]}), SCOPES, START)
+    assert [change.transition for change in bench.engine.without(again, START)] == ["ended"]
+    assert again.end(START) == []
 
 
 def test_alerts_and_windows_are_bounded_and_open_ones_are_not_forgotten() -> None:

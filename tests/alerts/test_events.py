@@ -242,6 +242,37 @@ def test_rules_from_elsewhere_hold_from_when_they_are_there_and_survive_a_reset_
     assert [json.loads(entry["Detail"])["transition"] for entry in again.channel.entries] == ["resolved"]
 
 
+def test_an_alert_whose_rule_is_taken_away_is_let_go_of(tmp_path: Path) -> None:
+    remote = Elsewhere('[rules.mine]\nwhen = "duration > 1s"', '[rules.other]\nwhen = "duration > 99s"')
+    rig = Rig(tmp_path, remote=remote)
+    rig.alerts.deliver(rig.now + 5)
+    rig.see(invocation())
+    alerts = [parse_alert(received(entry)) for entry in rig.channel.entries]
+    assert [(each.rule, each.state, each.reason_code) for each in alerts] == [
+        ("mine", "ALARM", "ConditionMet"),
+        ("mine", "INSUFFICIENT_DATA", "NoLongerWatched"),
+    ]
+
+
+def test_what_was_before_a_snapshot_is_forgotten(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, quiet={"when": "absent(failed)", "window": "1m"})
+    rig.alerts.initialized(60.0)
+    rig.time += 3_600 * SECOND
+    rig.alerts.restored()
+    rig.alerts.initialized(0.2)
+    rig.see(invocation(at=rig.time))
+    assert rig.channel.entries == [], "neither a slow cold start nor a silence"
+
+
+def test_a_log_record_of_the_future_does_not_stop_the_clock(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, log={"of": "log", "when": "count(severity >= 17) >= 2", "window": "1m", "cooldown": 0})
+    for number in range(2):
+        rig.alerts.signalled(LogRecord(2**63, 0, 17, "ERROR", "", str(number), {}))
+    rig.time += 61 * SECOND
+    rig.see()
+    assert [json.loads(entry["Detail"])["transition"] for entry in rig.channel.entries] == ["opened", "resolved"]
+
+
 _JSON = st.recursive(
     st.none()
     | st.booleans()

@@ -125,6 +125,12 @@ class Alerts:
         """Note how long the environment's initialisation took, or a snapshot's restore; the longest word counts."""
         self._init_duration = max(seconds, self._init_duration or 0.0)
 
+    def restored(self) -> None:
+        """Begin anew: what was before the snapshot is no other environment's, and nobody waited for it."""
+        self._init_duration = None
+        self._ended.clear()
+        self._engine = Engine(self._read(), HERE, self._now())
+
     def observe(self, invocation: Invocation) -> None:
         """Let the rules see an invocation that is over; a change is written down at once."""
         if invocation.outcome == "unknown":
@@ -191,7 +197,8 @@ class Alerts:
             self._see("log", at, ident, of_log(record).get, partial(self._of_log, record, at, ident, body))
 
     def _see(self, kind: str, at: int, ident: str, get: Get, make_cause: Callable[[], Cause]) -> None:
-        changes = self._engine.observe(kind, at, ident, get, make_cause)
+        # A log record says itself when it was: nothing has happened later than now.
+        changes = self._engine.observe(kind, min(at, self._now()), ident, get, make_cause)
         if changes:
             self._tell(changes)
 
@@ -266,7 +273,9 @@ class Alerts:
             return
         if text != self._fetched:
             self._fetched = text
-            self._engine = Engine.from_json(self._engine.to_json(), self._read(), HERE, self._now())
+            before, now = self._engine, self._now()
+            self._engine = Engine.from_json(before.to_json(), self._read(), HERE, now)
+            self._tell(before.without(self._engine, now))
             self._origin = None
             self._unsaved = True
 

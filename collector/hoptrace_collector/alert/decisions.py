@@ -12,7 +12,7 @@ from hoptrace_collector.alert.rules import Rule
 __all__ = ["ALARM", "ENDED", "OK", "OPENED", "PENDING", "RESOLVED", "STILL_OPEN", "State", "Step", "decide", "ended"]
 
 OK, PENDING, ALARM = "OK", "PENDING", "ALARM"
-# What an alert becomes when its environment goes: the trouble may be over or not, nobody here will know.
+# What an alert becomes when its environment goes, or its rule: the trouble may be over or not, nobody here will know.
 UNKNOWN = "INSUFFICIENT_DATA"
 
 # What is told, and why.

@@ -199,6 +199,7 @@ class _Watch:
     def to_json(self) -> dict[str, Any]:
         most = max(_LEAST_SAVED, _MOST_SAVED // max(1, len(self.groups)))
         return {
+            "by": list(self.rule.by),
             "groups": [
                 [
                     list(labels),
@@ -215,7 +216,7 @@ class _Watch:
         }
 
     def load(self, value: object) -> None:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or value.get("by") != list(self.rule.by):
             return
         for item in _items(value.get("cleared")):
             if _is_list(item, 2) and _are_labels(item[0], self.rule, True) and isinstance(item[1], int):
@@ -282,6 +283,16 @@ class Engine:
         for watch in self._watches.values():
             changes += watch.end(self.now)
         return changes
+
+    def without(self, other: "Engine", now: int) -> list[Change]:
+        """Say what has to be said of alerts whose rule the `other` engine, which comes after this one, has no more."""
+        gone = [watch for name, watch in self._watches.items() if not other.goes_on(watch.rule)]
+        return [change for watch in gone for change in watch.end(max(self.now, now))]
+
+    def goes_on(self, rule: Rule) -> bool:
+        """Whether the alerts of a rule have a place here."""
+        watch = self._watches.get(rule.name)
+        return watch is not None and watch.rule.by == rule.by
 
     def to_json(self) -> dict[str, Any]:
         """Return all that is to be remembered, as JSON can hold it."""

@@ -27,7 +27,7 @@ REASONS = {
     OPENED: "ConditionMet",
     STILL_OPEN: "ConditionStillMet",
     RESOLVED: "ConditionCleared",
-    ENDED: "EnvironmentEnded",
+    ENDED: "NoLongerWatched",
 }
 
 
@@ -153,7 +153,7 @@ def _reason(change: Change) -> str:
     if change.transition == RESOLVED:
         return f"over: {said}"[:_LONGEST_TEXT]
     if change.transition == ENDED:
-        return f"the execution environment has ended in which this was seen: {said}"[:_LONGEST_TEXT]
+        return f"no longer watched, since its environment or its rule has gone: {said}"[:_LONGEST_TEXT]
     words = [said, *(f"{name} is {value}" for name, value in change.labels.items() if value)]
     if change.values and rule.minimum:
         values = ", ".join(f"{name} is {_short(value)}" for name, value in change.values.items())
