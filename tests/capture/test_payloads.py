@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -133,6 +134,7 @@ def test_bodies_of_services_of_secrets_are_never_recorded(url, guarded):
         ("kms", lambda c: c.encrypt(KeyId="k", Plaintext=b"plain")),
         ("cognito-idp", lambda c: c.list_users(UserPoolId="eu-west-1_x", Filter="plain")),
         ("iam", lambda c: c.list_users(PathPrefix="/plain/")),
+        ("apigateway", lambda c: c.create_api_key(name="k", value="plain")),
     ],
 )
 def test_calls_of_services_of_secrets_are_never_recorded(service, call):
@@ -143,6 +145,91 @@ def test_calls_of_services_of_secrets_are_never_recorded(service, call):
         call(wire.client)
         assert len(recorder.spans) == 1
         assert not any(key.startswith("hoptrace.aws.re") for key in recorder.spans[0].attributes)
+
+
+MARKED = {
+    "s3": lambda c: c.get_object(Bucket="b", Key="told", SSECustomerKey=PLAIN, SSECustomerAlgorithm="AES256"),
+    "events": lambda c: c.create_connection(
+        Name="told",
+        AuthorizationType="API_KEY",
+        AuthParameters={
+            "InvocationHttpParameters": {"HeaderParameters": [{"Key": "x-shop", "Value": PLAIN, "IsValueSecret": True}]}
+        },
+    ),
+    "lambda": lambda c: c.update_function_configuration(
+        FunctionName="told", Environment={"Variables": {"SHOP": PLAIN}}
+    ),
+    "sns": lambda c: c.publish(PhoneNumber=PLAIN, Message="told"),
+    "bedrock-runtime": lambda c: c.converse(modelId="told", promptVariables={"name": {"text": PLAIN}}),
+}
+PUBLISHED = (200, {}, b"<PublishResponse><PublishResult/></PublishResponse>")
+PLAIN = "thirty-two-characters-of-no-word"
+
+
+@pytest.mark.parametrize("service", MARKED)
+def test_what_aws_s_own_model_marks_as_sensitive_is_taken_out_whatever_it_is_called(service):
+    wire = Wire(service, PUBLISHED) if service == "sns" else Wire(service)
+    with testing.recorder({"HOPTRACE_CAPTURE": "aws"}) as recorder:
+        clients.install()
+        MARKED[service](wire.client)
+        (span,) = recorder.spans
+        assert "told" in span.attributes["hoptrace.aws.request"]
+        assert "REDACTED" in span.attributes["hoptrace.aws.request"]
+        assert PLAIN not in json.dumps(recorder.records)
+
+
+def test_a_function_s_payload_and_an_execution_s_input_are_what_was_asked_for():
+    with testing.recorder({"HOPTRACE_CAPTURE": "aws"}) as recorder:
+        clients.install()
+        Wire("lambda").client.invoke(FunctionName="f", Payload=b'{"order": "seven"}')
+        machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:flow"
+        Wire("stepfunctions").client.start_execution(stateMachineArn=machine, input='{"order": "seven"}')
+        for span in recorder.spans:
+            assert "seven" in span.attributes["hoptrace.aws.request"]
+
+
+def test_a_marked_member_that_the_settings_keep_is_told():
+    with testing.recorder({"HOPTRACE_CAPTURE": "aws", "HOPTRACE_REDACT_KEEP": "PhoneNumber"}) as recorder:
+        clients.install()
+        Wire("sns", PUBLISHED).client.publish(PhoneNumber=PLAIN, Message="told")
+        assert PLAIN in recorder.spans[0].attributes["hoptrace.aws.request"]
+
+
+def test_the_marks_of_shapes_within_themselves_count_at_every_depth():
+    from botocore.model import ServiceModel
+
+    shapes = {
+        "Node": {
+            "type": "structure",
+            "members": {"Word": {"shape": "Word"}, "Next": {"shape": "Nodes"}, "Plain": {"shape": "Plain"}},
+        },
+        "Nodes": {"type": "list", "member": {"shape": "Node"}},
+        "Word": {"type": "string", "sensitive": True},
+        "Plain": {"type": "string"},
+    }
+    operations = {"Put": {"name": "Put", "input": {"shape": "Node"}}}
+    model = ServiceModel({"metadata": {}, "operations": operations, "shapes": shapes}, "nested")
+    inner = {"Word": PLAIN, "Plain": "told", "Next": [{"Word": PLAIN, "Next": [{"Word": PLAIN, "Plain": "told too"}]}]}
+    with testing.recorder({"HOPTRACE_CAPTURE": "aws", "HOPTRACE_CAPTURE_DEPTH": "30"}):
+        from hoptrace.spans import start_span
+
+        span = start_span("Nested.Put")
+        capture.record_call(span, model, "Put", {"Next": [inner]})
+        assert PLAIN not in span.attributes["hoptrace.aws.request"]
+        assert "told too" in span.attributes["hoptrace.aws.request"]
+
+
+def test_the_largest_models_take_no_time_to_look_through():
+    from botocore.session import get_session
+
+    from hoptrace.capture.sensitive import marked
+
+    begun = time.process_time()
+    for service, operation in (("quicksight", "UpdateAnalysis"), ("ec2", "RunInstances"), ("connect", "CreateUser")):
+        model = get_session().get_service_model(service)
+        assert marked(model, operation, answer=False)
+        marked(model, operation, answer=True)
+    assert time.process_time() - begun < 10
 
 
 def test_every_name_of_a_guarded_service_is_botocores():

@@ -58,6 +58,11 @@ def _handler(server):
 
         def answer(self):
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            if "chunked" in (self.headers.get("transfer-encoding") or "").lower():
+                # Not echoed; but what stays unread would be taken for the connection's next request.
+                while size := int(self.rfile.readline(), 16):
+                    self.rfile.read(size + 2)
+                self.rfile.readline()
             headers = {k.lower(): ", ".join(self.headers.get_all(k)) for k in self.headers}
             server.seen.append((self.command, self.path, headers))
             path, _, query = self.path.partition("?")

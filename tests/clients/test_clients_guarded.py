@@ -66,6 +66,60 @@ def test_an_error_that_is_no_throttle_counts_as_none(wire, recorded):
     assert not [key for key in recorded.spans[0].attributes if key.startswith("hoptrace.aws.")]
 
 
+KINESIS_ENTRIES = [{"SequenceNumber": "1", "ShardId": "s"}, {"ErrorCode": "ProvisionedThroughputExceededException"}]
+THROTTLED_ENTRIES = {
+    "kinesis": (
+        "put_records",
+        {"StreamName": "clicks", "Records": [{"Data": b"a", "PartitionKey": "p"}] * 3},
+        {"FailedRecordCount": 2, "Records": [*KINESIS_ENTRIES, KINESIS_ENTRIES[1]]},
+    ),
+    "events": (
+        "put_events",
+        {"Entries": [{"Source": "a", "DetailType": "b", "Detail": "{}"}] * 2},
+        {"FailedEntryCount": 1, "Entries": [{"EventId": "1"}, {"ErrorCode": "ThrottlingException"}]},
+    ),
+    "sqs": (
+        "send_message_batch",
+        {"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/1/q", "Entries": [{"Id": "a", "MessageBody": "b"}]},
+        {"Successful": [], "Failed": [{"Id": "a", "SenderFault": False, "Code": "KmsThrottled"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("service", THROTTLED_ENTRIES)
+def test_entries_that_were_throttled_in_a_call_that_succeeded_count_as_a_throttle_of_it(service, wire, recorded):
+    method, params, answer = THROTTLED_ENTRIES[service]
+    getattr(wire(service, (200, {}, json.dumps(answer).encode()), **STANDARD).client, method)(**params)
+    (span,) = recorded.spans
+    assert span.status[0] == ERROR
+    assert span.attributes["hoptrace.aws.throttle_count"] == 1
+    assert "hoptrace.aws.retry_reasons" not in span.attributes
+
+
+def test_entries_that_were_refused_for_another_reason_are_no_throttle(wire, recorded):
+    method, params, _ = THROTTLED_ENTRIES["events"]
+    answer = {"FailedEntryCount": 1, "Entries": [{"EventId": "1"}, {"ErrorCode": "MalformedDetail"}]}
+    getattr(wire("events", (200, {}, json.dumps(answer).encode())).client, method)(**params)
+    assert "hoptrace.aws.throttle_count" not in recorded.spans[0].attributes
+
+
+def test_what_dynamodb_left_undone_of_a_batch_is_counted(wire, recorded):
+    put = {"PutRequest": {"Item": {"id": {"S": "1"}}}}
+    key = {"id": {"S": "1"}}
+    for answer in (
+        {"UnprocessedItems": {"orders": [put, put], "users": [put]}},
+        {"UnprocessedItems": {}},
+        {"Responses": {}, "UnprocessedKeys": {"orders": {"Keys": [key, key]}}},
+    ):
+        client = wire("dynamodb", (200, {}, json.dumps(answer).encode())).client
+        if "Responses" in answer:
+            client.batch_get_item(RequestItems={"orders": {"Keys": [key]}})
+        else:
+            client.batch_write_item(RequestItems={"orders": [put]})
+    told = [span.attributes.get("hoptrace.dynamodb.unprocessed_count") for span in recorded.spans]
+    assert told == [3, None, 2]
+
+
 def test_a_connection_that_failed_is_a_reason_too(wire, recorded):
     sqs = wire("sqs", **STANDARD)
     calls = []

@@ -11,8 +11,13 @@ from ..guard import swallowed
 from ..settings import Settings, settings
 from ..spans import Span
 from ..spans.exceptions import on_locals, on_text
+from .paths import Where
 from .redaction import REDACTED, redaction
 from .writer import MARGIN, Writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 EVENT = "hoptrace.event"
 RESPONSE = "hoptrace.response"
@@ -40,6 +45,7 @@ GUARDED = frozenset(
     (
         "acm",
         "acm-pca",
+        "apigateway",
         "cloudhsm",
         "cloudhsmv2",
         "codeartifact",
@@ -92,16 +98,24 @@ def record_response(span: Span, trigger: str, result: object) -> None:
         _record(span, RESPONSE, result)
 
 
-def record_call(span: Span, service: str, params: object) -> None:
-    """The parameters of an AWS call."""
-    if service not in GUARDED:
-        _record(span, AWS_REQUEST, params)
+def record_call(span: Span, model: "Any", operation: str, params: object) -> None:
+    """The parameters of an AWS call; `model` is botocore's, of the service."""
+    if span.recording and model.service_name not in GUARDED:
+        from .sensitive import marked
+
+        secret = marked(model, operation, answer=False)
+        if secret is not None:
+            _record(span, AWS_REQUEST, params, secret=secret)
 
 
-def record_answer(span: Span, service: str, answer: object) -> None:
+def record_answer(span: Span, model: "Any", operation: str, answer: object) -> None:
     """The answer to one, its metadata left out; a body that is a stream is not read."""
-    if service not in GUARDED:
-        _record(span, AWS_RESPONSE, answer, omit=_NO_METADATA)
+    if span.recording and model.service_name not in GUARDED:
+        from .sensitive import marked
+
+        secret = marked(model, operation, answer=True)
+        if secret is not None:
+            _record(span, AWS_RESPONSE, answer, omit=_NO_METADATA, secret=secret)
 
 
 def record_body(span: Span, name: str, url: str, body: object) -> None:
@@ -129,11 +143,11 @@ def limits() -> tuple[int, int, int]:
     return _limits[1:]
 
 
-def _record(span: Span, name: str, value: object, *, omit: frozenset[str] = frozenset()) -> None:
+def _record(span: Span, name: str, value: object, *, omit: frozenset[str] = frozenset(), secret: Where = ()) -> None:
     if not span.recording:
         return  # of a trace that is not sampled
     size, depth, count = limits()
-    writer = Writer(redaction(), size, depth, count, omit=omit)
+    writer = Writer(redaction(), size, depth, count, omit=omit, secret=secret)
     text = writer.document(value)
     if text:
         span.set_attribute(name, text)

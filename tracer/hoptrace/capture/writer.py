@@ -35,15 +35,36 @@ class Writer:
         redacted: whether a secret was taken out.
     """
 
-    __slots__ = ("_count", "_depth", "_full", "_omit", "_pieces", "_rules", "_room", "_work", "redacted", "truncated")
+    __slots__ = (
+        "_count",
+        "_depth",
+        "_full",
+        "_omit",
+        "_pieces",
+        "_rules",
+        "_room",
+        "_where",
+        "_work",
+        "redacted",
+        "truncated",
+    )
 
     def __init__(
-        self, rules: Redaction, room: int, depth: int, count: int, *, omit: frozenset[str] = frozenset(), work: int = -1
+        self,
+        rules: Redaction,
+        room: int,
+        depth: int,
+        count: int,
+        *,
+        omit: frozenset[str] = frozenset(),
+        work: int = -1,
+        secret: Where = (),
     ) -> None:
         self._rules = rules
         self._room = room
         self._depth = depth
         self._count = count
+        self._where = (*rules.where, *secret)  # `secret`: further paths that are not told
         self._omit = omit  # members of the outermost object that are left out
         self._work = 16 * (room + MARGIN) if work < 0 else work  # characters of texts that are looked at, at most
         self._pieces: list[str] = []
@@ -55,12 +76,12 @@ class Writer:
         """The text for a value; a text's own is that text."""
         kind = type(value)
         if issubclass(kind, (str, bytes, bytearray)):
-            text = self._looked_at(value, 0, self._rules.where, wide=False)
+            text = self._looked_at(value, 0, self._where, wide=False)
             return self._cut(text, self._room, plain=True)
         if self._room < 2:
             self.truncated = True
             return ""
-        self._value(value, 0, self._rules.where, wide=False)
+        self._value(value, 0, self._where, wide=False)
         return "".join(self._pieces)
 
     # -- one value -------------------------------------------------------------------------------------------------

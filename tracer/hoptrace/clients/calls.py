@@ -18,6 +18,7 @@ from ..services.row import Params, Row, Service
 from ..settings import settings
 from ..spans import CLIENT, ERROR, Span, activate, restore, start_span
 from ..spans.exceptions import exception_type
+from . import retries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ _PLAIN = 80
 class Call:
     """A call on its way: its span is current until `done` or `failed`."""
 
-    __slots__ = ("_carried", "_params", "_row", "_service", "_token", "span")
+    __slots__ = ("_carried", "_model", "_operation", "_params", "_row", "_service", "_token", "span")
 
     def __init__(self, client: Any, operation: str, params: object) -> None:
         model = client.meta.service_model
+        self._model, self._operation = model, operation
         self._service: str = model.service_name
         entry, self._row = row_of(self._service, operation)
         given: Params = params if isinstance(params, dict) else _NO_PARAMS
@@ -61,7 +63,7 @@ class Call:
             with guard("clients.capture"):
                 from ..capture import record_call
 
-                record_call(self.span, self._service, given)
+                record_call(self.span, model, operation, given)
 
     def denied(self, denied: "Denied") -> None:
         """The policy does not allow it: note that, and where it blocks, end with the error and raise it."""
@@ -103,7 +105,7 @@ class Call:
             if "aws" in settings().capture:
                 from ..capture import record_answer
 
-                record_answer(self.span, self._service, response)
+                record_answer(self.span, self._model, self._operation, response)
         finally:
             self.span.end()
 
@@ -140,6 +142,8 @@ class Call:
         if len(self._row.failed) == 1:
             self.span.set_status(ERROR, _FAILED.get(self._row.failed[0], "what was called failed"))
             return
+        if any(isinstance(code, str) and retries.is_throttle(code) for code in codes):
+            retries.count_throttle(self.span)  # of an answer of 200: no attempt was refused as a whole
         self.span.set_attribute("hoptrace.messaging.failed_count", len(codes))
         self.span.set_status(ERROR, f"{len(codes)} of the entries were refused")
 

@@ -7,7 +7,7 @@ where botocore keeps what belongs to the request, and told when a further attemp
 from typing import Any
 
 from ..guard import guard
-from ..spans import current_span
+from ..spans import Span, current_span
 from ..spans.exceptions import exception_type
 
 THROTTLES = "hoptrace.aws.throttle_count"
@@ -50,8 +50,14 @@ def leave(events: Any) -> None:
 
 
 def is_throttle(code: str) -> bool:
-    """Whether an error code of AWS means that there were too many calls."""
-    return code in _THROTTLED
+    """Whether an error code of AWS means that there were too many calls (of `KmsThrottled` to another service)."""
+    return code in _THROTTLED or "throttl" in code.lower()
+
+
+def count_throttle(span: Span) -> None:
+    """One more attempt of this call was throttled."""
+    before = span.attributes.get(THROTTLES)
+    span.set_attribute(THROTTLES, (before if isinstance(before, int) else 0) + 1)
 
 
 def _note(
@@ -69,8 +75,7 @@ def _note(
         if reason:
             notes.append(reason)
         if throttled:
-            before = span.attributes.get(THROTTLES)
-            span.set_attribute(THROTTLES, (before if isinstance(before, int) else 0) + 1)
+            count_throttle(span)
 
 
 def _reason(response: Any, error: BaseException | None) -> tuple[str, bool]:

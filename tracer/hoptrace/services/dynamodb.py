@@ -30,6 +30,13 @@ def tables(operation: str, params: Params, _region: str) -> dict[str, object]:
     return attributes
 
 
+def unprocessed(found: list[object]) -> object:
+    """How many items of a batch DynamoDB gave back undone, mostly for want of capacity; nothing for none."""
+    by_table = found[0] if found and isinstance(found[0], dict) else {}
+    left = (values(one, ("Keys",)) or [one] for one in by_table.values())
+    return sum(len(one[0]) for one in left if isinstance(one[0], list | tuple)) or None
+
+
 _REQUEST = (
     Field("aws.dynamodb.index_name", text, "IndexName"),
     Field("aws.dynamodb.limit", number, "Limit"),
@@ -41,6 +48,9 @@ _RESPONSE = (
     Field("aws.dynamodb.scanned_count", number, "ScannedCount"),
     # There only when the call asked for it.
     Field("aws.dynamodb.consumed_capacity", each_as_json, "ConsumedCapacity"),
+    # In an answer of 200 that botocore neither raises nor retries for.
+    Field("hoptrace.dynamodb.unprocessed_count", unprocessed, "UnprocessedItems"),
+    Field("hoptrace.dynamodb.unprocessed_count", unprocessed, "UnprocessedKeys"),
 )
 
 
