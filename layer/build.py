@@ -151,7 +151,7 @@ def compile_for(python: str, stage: Path) -> str:
 def write_zip(stage: Path, output: Path) -> None:
     """Zip `stage` with sorted names, fixed times and fixed modes."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(output.name + ".part")
+    part = output.with_name(f"{output.name}.{os.getpid()}.part")  # another build may be under way
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(path for path in stage.rglob("*") if path.is_file()):
             info = zipfile.ZipInfo(path.relative_to(stage).as_posix(), EPOCH)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
+from tests.support.alone import alone
 from tests.support.parts import REPOSITORY
 
 CACHE = REPOSITORY / "build" / "clash"
@@ -32,10 +33,16 @@ SHARED = (
 def installed(name: str, requirements: Sequence[str], version: str, python: Path) -> Path:
     """The folder that pip filled; an install that fails is an error and leaves nothing behind."""
     target = CACHE / f"{name}-{version}"
+    with alone(target):
+        _install(target, requirements, version, python)
+    return target
+
+
+def _install(target: Path, requirements: Sequence[str], version: str, python: Path) -> None:
     stamp = target / "requirements.json"
     wanted = json.dumps(list(requirements))
     if stamp.is_file() and stamp.read_text("utf-8") == wanted:
-        return target
+        return
     shutil.rmtree(target, ignore_errors=True)
     command = [
         str(python),
@@ -52,7 +59,6 @@ def installed(name: str, requirements: Sequence[str], version: str, python: Path
         shutil.rmtree(target, ignore_errors=True)
         raise RuntimeError(f"pip could not install {' '.join(requirements)} for Python {version}:\n{done.stderr}")
     stamp.write_text(wanted, "utf-8")
-    return target
 
 
 def link(packages: Path, task: Path) -> None:

@@ -25,6 +25,10 @@ def handler(event, context):
         os._exit(1)
     if event.get("raise"):
         raise LookupError("no such order")
+    if "reserve" in event:
+        from hoptrace.direct import sender
+
+        sender.RESERVE = event["reserve"]
     time.sleep(event.get("sleep", 0))
     return "done"
 """

@@ -77,12 +77,12 @@ def test_a_backend_that_never_answers_costs_a_share_of_the_remaining_time_and_th
 def test_a_function_that_is_short_of_time_leaves_its_spans_to_the_next_invocation(tmp_path: Path) -> None:
     with (
         OtlpSink() as sink,
-        pip_only(tmp_path, {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}, timeout=1.0) as desk,
+        pip_only(tmp_path, {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}, timeout=10.0) as desk,
     ):
-        late = desk.host.invoke("f", b'{"sleep": 0.88}')
-        assert late.payload == b'"done"'
+        # The last 0.1 s are the environment's own. Here all of the ten are, so that a busy machine decides nothing.
+        assert desk.invoke({"reserve": 10}) == "done"
         assert sink.requests == []
-        assert desk.invoke({}) == "done"
+        assert desk.invoke({"reserve": 0.1}) == "done"
     assert names(sink) == ["f", "f", "init", "work", "work"]
 
 
