@@ -17,7 +17,8 @@ from hoptrace_collector.alert.alerts import Alerts
 from hoptrace_collector.alert.eventbridge import Answer
 from hoptrace_collector.alert.events import Target
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Invocation, Origin, Report, Span
+from hoptrace_collector.model import Invocation, Origin, Span
+from hoptrace_collector.told import Report
 
 BUDGET = 20.0
 _RUNS, _LOOPS = 60, 100

@@ -9,12 +9,12 @@ from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.extension.client import Client, ExtensionsApiError, parse_event
 from hoptrace_collector.extension.lifecycle import Lifecycle
-from hoptrace_collector.model import Invoke, Shutdown
 from hoptrace_collector.receive.bell import Bell, prepare
 from hoptrace_collector.receive.cursor import write_atomically
 from hoptrace_collector.receive.otlp_listener import OtlpListener
 from hoptrace_collector.receive.telemetry import TelemetryListener
 from hoptrace_collector.settings import Settings, from_environment
+from hoptrace_collector.told import Invoke, Shutdown
 
 __all__ = ["main"]
 

@@ -7,18 +7,9 @@ our noticing it.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hoptrace_collector.model import (
-    ERROR,
-    INTERNAL,
-    SERVER,
-    Attributes,
-    Begin,
-    InitError,
-    Invocation,
-    Invoke,
-    Origin,
-    Span,
-)
+from hoptrace_collector.fit import Attributes
+from hoptrace_collector.model import ERROR, INTERNAL, SERVER, Begin, InitError, Invocation, Origin, Span
+from hoptrace_collector.told import Invoke
 
 __all__ = [
     "Fate",

@@ -27,19 +27,14 @@ from hoptrace_collector.model import (
     Finished,
     Followed,
     InitError,
-    InitReport,
     Invocation,
-    Invoke,
     Origin,
-    Report,
-    RuntimeDone,
-    Shutdown,
     Span,
     SpanBegun,
     SpanEnded,
-    Started,
 )
 from hoptrace_collector.open_spans import OpenSpans
+from hoptrace_collector.told import InitReport, Invoke, Report, RuntimeDone, Shutdown, Started
 from hoptrace_collector.unbegun import Unbegun, belong_together
 from hoptrace_collector.verdicts import FATAL, Verdicts
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from hoptrace_collector.counters import RECEIVED, Counters
 from hoptrace_collector.export.logs import encode_logs
-from hoptrace_collector.model import Begin, End, Line
+from hoptrace_collector.model import Begin, End
 from hoptrace_collector.pipeline.queue import Inlet, Item
 from hoptrace_collector.receive.function_logs import read
 from hoptrace_collector.receive.owners import Owners
+from hoptrace_collector.told import Line
 
 __all__ = ["FunctionLogs"]
 

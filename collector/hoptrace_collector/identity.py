@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hoptrace_collector.model import Attributes
+from hoptrace_collector.fit import Attributes
 from hoptrace_collector.settings import Settings
 
 __all__ = ["known_of"]

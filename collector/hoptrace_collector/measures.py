@@ -10,7 +10,8 @@ from typing import Any
 from hoptrace_collector.counters import DROPPED, RECEIVED, Counters
 from hoptrace_collector.export.encode import encode_metrics
 from hoptrace_collector.export.logs import encode_logs
-from hoptrace_collector.model import INT64_MAX, Histogram, LogRecord, Measured, Number
+from hoptrace_collector.fit import INT64_MAX
+from hoptrace_collector.model import Histogram, LogRecord, Measured, Number
 from hoptrace_collector.pipeline.queue import Inlet, Item
 
 __all__ = ["Measures"]

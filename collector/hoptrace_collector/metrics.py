@@ -10,8 +10,9 @@ from math import ceil
 
 from hoptrace_collector.aggregate import Aggregate, Attributes, Few
 from hoptrace_collector.metrics_table import own_row
-from hoptrace_collector.model import Denied, Histogram, Invocation, Number, Report, RuntimeDone, Span
+from hoptrace_collector.model import Denied, Histogram, Invocation, Number, Span
 from hoptrace_collector.price import Price
+from hoptrace_collector.told import Report, RuntimeDone
 
 __all__ = ["Metrics"]
 

@@ -1,11 +1,14 @@
-"""The plain types that pass between the rooms of the collector.
+"""The plain types that pass between the rooms of the collector: what the tracer writes, and what leaves.
 
-Everything that comes in from outside (records, telemetry, events) is turned into one of these once, at the door, with
-its texts and numbers made fit for protobuf, so that no room behind the door has to doubt what it is given.
+Everything that comes in from outside (records, telemetry, events) is turned into one of these, or one of `told`, once,
+at the door, with its texts and numbers made fit for protobuf (`fit`).
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from hoptrace_collector.fit import Attributes, Value
+from hoptrace_collector.told import Invoke
 
 __all__ = [
     "Begin",
@@ -17,38 +20,20 @@ __all__ = [
     "Handed",
     "Histogram",
     "InitError",
-    "InitReport",
     "Invocation",
-    "Invoke",
-    "Line",
     "Link",
     "LogRecord",
     "Measured",
     "Number",
     "Origin",
     "Record",
-    "Report",
-    "RestoreReport",
-    "RuntimeDone",
-    "Shutdown",
     "Span",
     "SpanBegun",
     "SpanEnded",
-    "Started",
-    "Telemetry",
-    "Value",
-    "clean",
-    "text",
 ]
 
 INTERNAL, SERVER = 1, 2
 UNSET, OK, ERROR = 0, 1, 2
-
-INT64_MAX = 2**63 - 1
-UINT64_MAX = 2**64 - 1
-
-Value = str | bool | int | float | list[Any] | dict[str, Any]
-Attributes = dict[str, Value]
 
 
 class Event(NamedTuple):
@@ -248,96 +233,6 @@ class Handed(NamedTuple):
     body: bytes
 
 
-# What Lambda tells.
-
-
-class Invoke(NamedTuple):
-    """The event INVOKE; `seen` is when it reached us, in nanoseconds since the epoch (0: not known)."""
-
-    request_id: str
-    arn: str
-    deadline_ms: int
-    trace_header: str
-    seen: int
-
-
-class Shutdown(NamedTuple):
-    """The event SHUTDOWN; `reason` in lower case."""
-
-    reason: str
-    deadline_ms: int
-
-
-class InitReport(NamedTuple):
-    """`platform.initReport`; `duration` in seconds."""
-
-    initialization_type: str
-    phase: str
-    status: str
-    error_type: str
-    duration: float
-
-
-class RestoreReport(NamedTuple):
-    """`platform.restoreReport`, of a snapshot; `duration` in seconds, `time`, its end, in nanoseconds (0: unknown)."""
-
-    status: str
-    error_type: str
-    duration: float
-    time: int = 0
-
-
-class Started(NamedTuple):
-    """`platform.start`; `time` in nanoseconds since the epoch, 0 when unknown, `trace_header` as in `Invoke`."""
-
-    request_id: str
-    time: int
-    tenant_id: str = ""
-    trace_header: str = ""
-
-
-class RuntimeDone(NamedTuple):
-    """`platform.runtimeDone`; `time` in nanoseconds since the epoch, 0 when unknown.
-
-    `latency` is the seconds until the response, `produced` the bytes of it; None where Lambda does not say.
-    """
-
-    request_id: str
-    status: str
-    error_type: str
-    time: int
-    latency: float | None = None
-    produced: int | None = None
-
-
-class Report(NamedTuple):
-    """`platform.report`; `memory` (used) and `memory_size` (of the function) in bytes, 0 when unknown.
-
-    `billed` in seconds, 0 when unknown; `overhead`, for which extensions held the environment, and `latency` (Managed
-    Instances say it here) in seconds, None when unknown.
-    """
-
-    request_id: str
-    status: str
-    error_type: str
-    memory: int
-    time: int
-    memory_size: int = 0
-    billed: float = 0.0
-    overhead: float | None = None
-    latency: float | None = None
-
-
-Telemetry = InitReport | RestoreReport | Started | RuntimeDone | Report
-
-
-class Line(NamedTuple):
-    """What the function has logged: a text, or the object of one of Lambda's JSON lines; `time` 0 when unknown."""
-
-    time: int
-    record: str | dict[str, Any]
-
-
 # What leaves.
 
 
@@ -460,53 +355,3 @@ class Measured(NamedTuple):
 
 InvocationRecord = Begin | Followed | SpanBegun | SpanEnded | End | InitError | Invoke
 Record = InvocationRecord | Denied | Dropped | Handed | Measured | LogRecord
-
-
-# Making strangers' values fit.
-
-_DEEPEST = 8
-
-
-def text(value: object) -> str:
-    """Return `value` as a text that UTF-8 can hold (lone surrogates become `?`); what is not a text becomes empty."""
-    if not isinstance(value, str):
-        return ""
-    if value.isascii():
-        return value
-    return value.encode("utf-8", "replace").decode("utf-8")
-
-
-def clean(value: object, depth: int = 0) -> Value | None:
-    """Return `value` as protobuf's AnyValue can hold it; None when there is nothing to hold.
-
-    Whole numbers beyond 64 bits become texts: a wrong number would be worse than one that cannot be summed.
-    """
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, bool | float):
-        return value
-    if isinstance(value, int):
-        return value if -INT64_MAX - 1 <= value <= INT64_MAX else _big(value)
-    if depth >= _DEEPEST:
-        return "…" if value is not None else None
-    if isinstance(value, list):
-        return [item for item in (clean(item, depth + 1) for item in value) if item is not None]
-    if isinstance(value, dict):
-        return attributes(value, depth + 1)
-    return None
-
-
-def _big(value: int) -> str:
-    # str() refuses numbers of more than 4,300 digits.
-    return str(value) if value.bit_length() < 10_000 else hex(value)
-
-
-def attributes(value: object, depth: int = 0) -> Attributes:
-    """Return a dict of attributes with fit keys and values; empty when `value` is no dict."""
-    if not isinstance(value, dict):
-        return {}
-    out: Attributes = {}
-    for key, item in value.items():
-        if isinstance(key, str) and key and (fit := clean(item, depth)) is not None:
-            out[text(key)] = fit
-    return out

@@ -7,7 +7,8 @@ wants to.
 
 from collections.abc import Callable, Iterable
 
-from hoptrace_collector.model import ERROR, INTERNAL, RestoreReport, Span, SpanEnded
+from hoptrace_collector.model import ERROR, INTERNAL, Span, SpanEnded
+from hoptrace_collector.told import RestoreReport
 
 __all__ = ["Restore", "failed"]
 

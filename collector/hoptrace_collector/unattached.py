@@ -10,7 +10,9 @@ import os
 from collections.abc import Callable
 
 from hoptrace_collector.closing import arn_attributes, function_name, xray_root
-from hoptrace_collector.model import SERVER, Attributes, Invocation, Invoke, Origin, RuntimeDone, Span, Started
+from hoptrace_collector.fit import Attributes
+from hoptrace_collector.model import SERVER, Invocation, Origin, Span
+from hoptrace_collector.told import Invoke, RuntimeDone, Started
 
 __all__ = ["Unattached", "sends_itself"]
 

@@ -6,7 +6,8 @@ it, the next one finds them here.
 
 from collections.abc import Iterable
 
-from hoptrace_collector.model import Begin, Invoke
+from hoptrace_collector.model import Begin
+from hoptrace_collector.told import Invoke
 
 __all__ = ["Unbegun", "belong_together"]
 

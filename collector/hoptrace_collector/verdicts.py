@@ -6,7 +6,8 @@ Any of it may be missing, late or in another order: a verdict is the best that c
 from collections.abc import Callable
 
 from hoptrace_collector.closing import Fate
-from hoptrace_collector.model import Begin, Report, RuntimeDone, Span
+from hoptrace_collector.model import Begin, Span
+from hoptrace_collector.told import Report, RuntimeDone
 
 __all__ = ["FATAL", "Verdicts"]
 

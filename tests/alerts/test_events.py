@@ -15,7 +15,8 @@ from hoptrace.alerts import Alert, NotOurs, Summary, parse, parse_alert, parse_s
 from hoptrace_collector.alert.builtin import BUILTIN
 from hoptrace_collector.alert.compiled import compile_condition
 from hoptrace_collector.alert.grammar import parse as parse_condition
-from hoptrace_collector.model import Denied, Invocation, LogRecord, Number, Report, Span
+from hoptrace_collector.model import Denied, Invocation, LogRecord, Number, Span
+from hoptrace_collector.told import Report
 from tests.alerts import UNHURRIED
 from tests.collector.test_alerts import ARN, NOW, Rig, in_turn, invocation
 from tests.support.parts import REPOSITORY

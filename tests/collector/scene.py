@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from hoptrace_collector.complete import Completer, Finished
-from hoptrace_collector.model import Begin, End, Followed, Invoke, Origin, Shutdown, SpanBegun, SpanEnded
+from hoptrace_collector.model import Begin, End, Followed, Origin, SpanBegun, SpanEnded
 from hoptrace_collector.receive.decode import decode
+from hoptrace_collector.told import Invoke, Shutdown
 
 from .support import ARN, NOW, TRACE, begin
 

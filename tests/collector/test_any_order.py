@@ -7,22 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoptrace_collector.complete import Completer, Finished
-from hoptrace_collector.model import (
-    ERROR,
-    Begin,
-    End,
-    InitReport,
-    Invoke,
-    Origin,
-    Report,
-    RuntimeDone,
-    Shutdown,
-    Span,
-    SpanBegun,
-    SpanEnded,
-    Started,
-)
+from hoptrace_collector.model import ERROR, Begin, End, Origin, Span, SpanBegun, SpanEnded
 from hoptrace_collector.receive.decode import decode
+from hoptrace_collector.told import InitReport, Invoke, Report, RuntimeDone, Shutdown, Started
 
 from .support import ARN, NOW, TRACE, begin, ended, span, span_id
 

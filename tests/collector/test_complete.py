@@ -7,8 +7,9 @@ import pytest
 
 from hoptrace_collector.closing import xray_root
 from hoptrace_collector.complete import Finished
-from hoptrace_collector.model import Begin, Invoke, Report, RuntimeDone
+from hoptrace_collector.model import Begin
 from hoptrace_collector.receive.decode import decode
+from hoptrace_collector.told import Invoke, Report, RuntimeDone
 
 from .scene import DEADLINE_MS, SECOND, Scene
 from .support import ARN, NOW, TRACE, begin, ended, inner, span

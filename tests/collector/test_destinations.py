@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Shutdown
 from hoptrace_collector.settings import FlushStrategy, Otlp, Settings, Targets, parse_url, read
+from hoptrace_collector.told import Shutdown
 
 from .support import Backend, begin, ended, free_port, inner, spans_of, write
 

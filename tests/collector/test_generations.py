@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Origin, Shutdown
+from hoptrace_collector.model import Origin
 from hoptrace_collector.receive.cursor import Cursor, load, save
 from hoptrace_collector.receive.records import Position
 from hoptrace_collector.settings import Otlp, Settings, parse_url
 from hoptrace_collector.settings.sampling import Sampling, parse_rules
+from hoptrace_collector.told import Shutdown
 
 from .support import Backend, begin, ended, free_port, inner, span, spans_of, write
 

@@ -8,9 +8,10 @@ from hoptrace_collector.concurrency import peak_concurrency
 from hoptrace_collector.export.encode import encode_metrics
 from hoptrace_collector.metrics import Metrics
 from hoptrace_collector.metrics_table import SECONDS
-from hoptrace_collector.model import Invocation, Origin, Report, RuntimeDone, Span
+from hoptrace_collector.model import Invocation, Origin, Span
 from hoptrace_collector.price import Price, list_price, price_of
 from hoptrace_collector.settings import read
+from hoptrace_collector.told import Report, RuntimeDone
 
 SECOND = 10**9
 

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from hoptrace_collector.model import Begin, Finished, InitReport, RuntimeDone, Span, Started
+from hoptrace_collector.model import Begin, Finished, Span
 from hoptrace_collector.receive.decode import decode
+from hoptrace_collector.told import InitReport, RuntimeDone, Started
 
 from .scene import DEADLINE_MS, SECOND, Scene
 from .support import ARN, NOW, TRACE, ended, inner, span, span_id

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.complete import Finished
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Invoke, Origin, Shutdown
+from hoptrace_collector.model import Origin
 from hoptrace_collector.pipeline.queue import Item
 from hoptrace_collector.receive.decode import decode_span
 from hoptrace_collector.receive.otlp import parse
@@ -25,6 +25,7 @@ from hoptrace_collector.sampling.probability import threshold_passed
 from hoptrace_collector.sampling.sampler import Sampler
 from hoptrace_collector.settings import Otlp, Settings, parse_url, read
 from hoptrace_collector.settings.sampling import Rule, Sampling, parse_rules
+from hoptrace_collector.told import Invoke, Shutdown
 from tests.support.functions import function
 
 from .support import Backend, attributes_of, begin, ended, inner, span, spans_of, write

@@ -12,9 +12,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from hoptrace_collector.aws.credentials import CredentialsSource
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Invoke, RestoreReport, Shutdown, Span, SpanEnded
+from hoptrace_collector.model import Span, SpanEnded
 from hoptrace_collector.restore import Restore, failed
 from hoptrace_collector.settings import read
+from hoptrace_collector.told import Invoke, RestoreReport, Shutdown
 
 from .support import Backend, begin, ended, inner, spans_of, write
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import InitReport, Report, RestoreReport, RuntimeDone, Started
 from hoptrace_collector.receive.telemetry import TelemetryListener, parse_batch
 from hoptrace_collector.timestamps import nanoseconds
+from hoptrace_collector.told import InitReport, Report, RestoreReport, RuntimeDone, Started
 
 from .test_records import json_values
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hoptrace_collector.model import Invoke, Origin, RuntimeDone, Started
+from hoptrace_collector.model import Origin
+from hoptrace_collector.told import Invoke, RuntimeDone, Started
 from hoptrace_collector.unattached import Unattached, sends_itself
 
 SECOND = 10**9

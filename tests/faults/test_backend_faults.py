@@ -13,10 +13,10 @@ import pytest
 
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Shutdown
 from hoptrace_collector.pipeline import destination
 from hoptrace_collector.pipeline.breaker import Breaker
 from hoptrace_collector.settings import FlushStrategy, Otlp, Settings, parse_url
+from hoptrace_collector.told import Shutdown
 from tests.collector.support import begin, ended, inner, write
 from tests.support.faulty_backend import KINDS, FaultyBackend, self_signed
 

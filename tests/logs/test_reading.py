@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.export.logs import LONGEST, encode_logs
-from hoptrace_collector.model import Begin, End, Line, LogRecord, Origin, Span
+from hoptrace_collector.model import Begin, End, LogRecord, Origin, Span
 from hoptrace_collector.receive.function_logs import read
 from hoptrace_collector.receive.owners import Owners
 from hoptrace_collector.receive.telemetry import TelemetryListener, nanoseconds
+from hoptrace_collector.told import Line
 from tests.collector.test_records import json_values
 from tests.collector.test_telemetry import post
 
@@ -173,7 +174,7 @@ def test_every_line_whatever_it_is_becomes_one_record_that_protobuf_holds(at: in
 
 def begin(request_id: str, number: int, start: int, deadline_ms: int = 0) -> Begin:
     span = Span(bytes([number]) * 16, bytes([number]) * 8, "f", 2, start, 0)
-    return Begin(request_id, number, 1, deadline_ms, Origin((), ("", "")), span, [], {}, [])
+    return Begin(request_id, number, 1, deadline_ms, Origin((), ("", "")), span, [], {}, [], [])
 
 
 def end(request_id: str, number: int, at: int) -> End:

@@ -16,8 +16,8 @@ from hoptrace.direct.spool import Spool
 from hoptrace.testing import LambdaContext, recorder
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Shutdown
 from hoptrace_collector.settings import Otlp, Settings, parse_url
+from hoptrace_collector.told import Shutdown
 from tests.clients.conftest import Wire
 from tests.collector.support import Backend, begin, ended, inner, span, write
 from tests.direct.support import pip_only

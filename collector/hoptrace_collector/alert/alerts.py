@@ -31,7 +31,8 @@ from hoptrace_collector.alert.rules import ENVIRONMENT, INVOCATION, Rule, read_r
 from hoptrace_collector.alert.sources import of_text
 from hoptrace_collector.alert.summaries import Summaries
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import Histogram, Invocation, LogRecord, Measured, Number, Report, Span
+from hoptrace_collector.model import Histogram, Invocation, LogRecord, Measured, Number, Span
+from hoptrace_collector.told import Report
 
 __all__ = ["Alerts", "Fetched"]
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hoptrace_collector.alert.compiled import Get
-from hoptrace_collector.model import ERROR, Denied, Histogram, Invocation, LogRecord, Number, Report, Span
+from hoptrace_collector.model import ERROR, Denied, Histogram, Invocation, LogRecord, Number, Span
+from hoptrace_collector.told import Report
 
 __all__ = ["FIELDS", "Facts", "of_denied", "of_invocation", "of_log", "of_point", "of_report", "of_span", "recursion"]
 

@@ -13,7 +13,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, R
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-from hoptrace_collector.model import INT64_MAX, UINT64_MAX, Histogram, Number, Origin, Span
+from hoptrace_collector.fit import INT64_MAX, UINT64_MAX
+from hoptrace_collector.model import Histogram, Number, Origin, Span
 
 __all__ = [
     "encode_foreign",

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hoptrace_collector.model import Invoke, Shutdown, text
+from hoptrace_collector.fit import text
 from hoptrace_collector.settings import Settings, Url, parse_url
+from hoptrace_collector.told import Invoke, Shutdown
 from hoptrace_collector.transport import Exchange, TransportError
 
 __all__ = ["Client", "ExtensionsApiError", "parse_event"]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.extension.client import Client, ExtensionsApiError
-from hoptrace_collector.model import Invoke, Shutdown
+from hoptrace_collector.told import Invoke, Shutdown
 
 __all__ = ["Lifecycle", "Work"]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from hoptrace_collector.fit import UINT64_MAX, attributes, text
 from hoptrace_collector.model import (
-    UINT64_MAX,
     Begin,
     Denied,
     Dropped,
@@ -19,16 +19,14 @@ from hoptrace_collector.model import (
     Followed,
     Handed,
     InitError,
-    Invoke,
     Link,
     Origin,
     Record,
     Span,
     SpanBegun,
     SpanEnded,
-    attributes,
-    text,
 )
+from hoptrace_collector.told import Invoke
 
 __all__ = ["decode", "decode_span"]
 

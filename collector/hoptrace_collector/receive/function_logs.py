@@ -8,8 +8,10 @@ import binascii
 import json
 from typing import Any
 
-from hoptrace_collector.model import Line, LogRecord, Value, attributes, clean, text
+from hoptrace_collector.fit import Value, attributes, clean, text
+from hoptrace_collector.model import LogRecord
 from hoptrace_collector.timestamps import nanoseconds
+from hoptrace_collector.told import Line
 
 __all__ = ["read"]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
-from hoptrace_collector.model import INT64_MAX, Histogram, LogRecord, Measured, Number, Origin, attributes, clean, text
+from hoptrace_collector.fit import INT64_MAX, attributes, clean, text
+from hoptrace_collector.model import Histogram, LogRecord, Measured, Number, Origin
 
 __all__ = ["read_log", "read_metrics"]
 

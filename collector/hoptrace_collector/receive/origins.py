@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from hoptrace_collector.model import Attributes, Origin, attributes, text
+from hoptrace_collector.fit import Attributes, attributes, text
+from hoptrace_collector.model import Origin
 
 __all__ = ["origin_json", "origin_of"]
 

@@ -13,8 +13,9 @@ from collections import deque
 from typing import Any
 
 from hoptrace_collector.counters import DROPPED, Counters
-from hoptrace_collector.model import InitReport, Line, Report, RestoreReport, RuntimeDone, Started, Telemetry, text
+from hoptrace_collector.fit import text
 from hoptrace_collector.timestamps import nanoseconds
+from hoptrace_collector.told import InitReport, Line, Report, RestoreReport, RuntimeDone, Started, Telemetry
 from hoptrace_collector.transport import read_message
 
 __all__ = ["TelemetryListener", "parse_batch", "parse_event"]

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from hoptrace_collector.model import Attributes, Begin, Invocation
+from hoptrace_collector.fit import Attributes
+from hoptrace_collector.model import Begin, Invocation
 from hoptrace_collector.settings.sampling import Rule
 
 __all__ = ["Facts", "keeps"]
