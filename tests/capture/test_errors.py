@@ -155,6 +155,21 @@ def test_every_attribute_event_and_status_is_looked_at():
     assert "hoptrace.event" not in span["attributes"]
 
 
+def test_a_secret_in_a_name_is_told_no_more_than_one_in_a_value():
+    def handler(event, context):
+        span = hoptrace.current_span()
+        span.set_attribute("token=hunter2", 1)
+        span.set_attribute("Authorization: Bearer hunter2", "x")
+        span.set_attribute("ratio=a:b", "kept")
+        span.add_event("password=hunter2", {"token=hunter2": True})
+        span.add_link(span.context, {"token=hunter2": 1, "list": ["token=hunter2", 2]})
+
+    with testing.recorder(SECRET) as recorder:
+        hoptrace.trace(handler)({}, testing.LambdaContext())
+        assert "hunter2" not in json.dumps(recorder.records)
+        assert recorder.ended()[-1]["attributes"]["ratio=a:b"] == "kept"
+
+
 LOCALS = {"HOPTRACE_CAPTURE": "locals"}
 
 

@@ -14,7 +14,8 @@ from aiobotocore.client import AioBaseClient
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from hoptrace import clients, spans
+import hoptrace
+from hoptrace import clients, spans, testing
 from hoptrace.spans import CLIENT, ERROR, PRODUCER, start_span
 from tests.clients import http_server
 
@@ -177,6 +178,29 @@ def test_the_users_parameters_and_secrets_are_in_no_record(aws, recorded):
 
     assert run("secretsmanager", aws, steps) == "hunter2"
     assert "hunter2" not in json.dumps(recorded.records)
+
+
+def test_a_denied_action_is_never_sent_and_what_models_mark_is_not_recorded(server):
+    async def steps(sqs):
+        with pytest.raises(hoptrace.Denied, match="sqs:ListQueues"):
+            await sqs.list_queues()
+
+    environ = {"HOPTRACE_POLICY": "block", "HOPTRACE_POLICY_DENY": "sqs:List*", "HOPTRACE_CAPTURE": "aws"}
+    with testing.recorder(environ) as recorder:
+        clients.install()
+        run("sqs", server.url, steps)
+        assert server.seen == []
+        assert recorder.spans[0].attributes["hoptrace.policy.denied"] == "sqs:list*"
+
+        async def keyed(s3):
+            with contextlib.suppress(botocore.exceptions.ClientError):
+                await s3.head_object(
+                    Bucket="b", Key="k", SSECustomerKey="of-no-word" * 3, SSECustomerAlgorithm="AES256"
+                )
+
+        run("s3", server.url, keyed)
+        assert '"SSECustomerKey":"REDACTED"' in recorder.spans[1].attributes["hoptrace.aws.request"]
+        assert "of-no-word" not in json.dumps(recorder.records)
 
 
 def test_the_method_is_a_coroutine_still_and_its_own_again_when_taken_back(recorded):

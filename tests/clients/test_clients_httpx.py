@@ -316,3 +316,49 @@ def test_hosts_that_are_not_allowed_are_never_asked_not_by_a_redirect_either(ser
             assert [span.attributes["error.type"] for span in recorder.spans] == ["hoptrace.Denied"] * 2
         assert denied.seen == []
         assert len(server.seen) == 1
+
+
+def test_a_host_that_the_policy_denies_is_never_asked_nor_reached_by_a_redirect(server, run):
+    with http_server.running() as denied:
+        rules = {"HOPTRACE_POLICY_DENY": f"127.0.0.1:{denied.port}"}
+
+        async def steps(client, settle):
+            for address in (f"{denied.url}/a", f"{server.url}/away?{denied.url}/end"):
+                with pytest.raises(hoptrace.Denied):
+                    await settle(client.get(address))
+            return (await settle(client.get(f"{server.url}/a"))).status_code
+
+        with testing.recorder({"HOPTRACE_POLICY": "block", **rules}) as recorder:
+            clients.install()
+            assert run(steps, follow_redirects=True) == 200
+        assert denied.seen == []
+        found = [span.attributes.get("hoptrace.policy.denied") for span in recorder.spans]
+        assert found == [f"127.0.0.1:{denied.port}"] * 2 + [None]
+
+        async def observed(client, settle):
+            return (await settle(client.get(f"{server.url}/away?{denied.url}/end"))).status_code
+
+        with testing.recorder({"HOPTRACE_POLICY": "observe", **rules}) as recorder:
+            assert run(observed, follow_redirects=True) == 200
+        assert len(denied.seen) == 1
+        assert recorder.spans[0].attributes["hoptrace.policy.denied"] == f"127.0.0.1:{denied.port}"
+
+
+def test_bodies_are_recorded_without_secrets_and_what_streams_is_left_to_be_read(server, run):
+    document = b'{"order":17,"token":"hunter2"}'
+
+    async def steps(client, settle):
+        whole = await settle(client.post(f"{server.url}/a", content=document))
+        assert whole.content == document
+        request = client.build_request("POST", f"{server.url}/a", content=document)
+        streamed = await settle(client.send(request, stream=True))
+        assert await settle(streamed.aread() if run.asynchronous else streamed.read()) == document
+        await settle(streamed.aclose() if run.asynchronous else streamed.close())
+
+    with testing.recorder({"HOPTRACE_CAPTURE": "http"}) as recorder:
+        clients.install()
+        run(steps)
+    names = ("hoptrace.http.request.body", "hoptrace.http.response.body")
+    told = '{"order":17,"token":"REDACTED"}'
+    found = [tuple(span.attributes.get(name) for name in names) for span in recorder.spans]
+    assert found == [(told, told), (told, None)]

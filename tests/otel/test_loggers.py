@@ -1,5 +1,6 @@
 """What the API's loggers write down, whatever they are given."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,20 @@ def test_an_exception_becomes_the_attributes_that_the_conventions_have_for_it(em
     assert told["exception.type"] == "mine"
     assert "no such shop" in told["exception.message"]
     assert "Traceback" in told["exception.stacktrace"]
+
+
+def test_no_secret_is_told_by_a_name_or_an_event(emitted: Emitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hoptrace import capture
+    from hoptrace.spans import exceptions
+
+    monkeypatch.setattr(exceptions, "_scrub", capture._scrub)
+    logger, paper = emitted
+    body = {"password": "hunter2", "token=hunter2": 1}
+    logger.emit(
+        body=body, attributes={"token=hunter2": 1, "a:b": 2}, event_name="token=hunter2", severity_text="pwd=hunter2"
+    )
+    assert "hunter2" not in json.dumps(paper.lines)
+    assert paper.lines[0]["log"]["attributes"]["a:b"] == 2
 
 
 def test_values_of_any_kind_are_fit_for_a_record(emitted: Emitted) -> None:

@@ -17,7 +17,7 @@ from ..guard import guard, swallowed
 from ..send import append
 from ..settings import settings
 from ..spans import current_span
-from ..spans.exceptions import exception_attributes, told
+from ..spans.exceptions import exception_attributes, told, told_name
 from . import flush
 from .ids import to_ours
 from .lines import log_line
@@ -148,7 +148,7 @@ def _write(scope: tuple[str, str], record: Any, named: dict[str, Any]) -> None:
         ("event", part("event_name")),
     ):
         if value:
-            log[name] = value if isinstance(value, int) else str(value)[:256]
+            log[name] = value if isinstance(value, int) else told("", str(value), 256)
     body = part("body")
     if body is not None:
         log["body"] = _Values(_LONGEST).fit(body)
@@ -189,7 +189,7 @@ def _attributes(given: Any, error: Any) -> dict[str, Any]:
         values = _Values(knobs.attribute_length_limit)
         for name, value in items_of(given):
             if isinstance(name, str) and name and value is not None and len(found) < knobs.attribute_count_limit:
-                found[name] = values.fit(value, name)
+                found[told_name(name)] = values.fit(value, name)
     return found
 
 
@@ -221,7 +221,7 @@ class _Values:
         if isinstance(value, str):
             return told(name, str.__str__(value), self._longest)
         if depth < _DEEPEST and isinstance(value, Mapping):
-            return {str(k)[:256]: self.fit(v, str(k), depth + 1) for k, v in value.items() if self._room > 0}
+            return {told_name(str(k)[:256]): self.fit(v, str(k), depth + 1) for k, v in value.items() if self._room > 0}
         if depth < _DEEPEST and isinstance(value, Sequence):
             return [self.fit(item, name, depth + 1) for item in value if self._room > 0]
         return told(name, str(value), self._longest)

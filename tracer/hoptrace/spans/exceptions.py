@@ -50,14 +50,22 @@ def told(key: str, text: str, length: int) -> str:
     return text[:length] if _scrub is None else _scrub(key, text, length)
 
 
+def told_name(name: str) -> str:
+    """An attribute's name without a secret that somebody has written into it."""
+    return told("", name, len(name) + 8) if "=" in name or ":" in name else name
+
+
 def told_all(attributes: dict[str, object]) -> dict[str, object]:
     """The same for attributes that nobody has looked at yet; themselves where nobody does."""
     if _scrub is None:
         return attributes
-    scrub = _scrub
-    return {
-        key: scrub(key, value, len(value) + 8) if isinstance(value, str) else value for key, value in attributes.items()
-    }
+    return {told_name(key): _looked_at(key, value) for key, value in attributes.items()}
+
+
+def _looked_at(key: str, value: object) -> object:
+    if isinstance(value, str):
+        return told(key, value, len(value) + 8)
+    return [_looked_at(key, one) for one in value] if isinstance(value, list | tuple) else value
 
 
 _scrub: Callable[[str, str, int], str] | None = None
