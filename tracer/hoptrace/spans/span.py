@@ -358,7 +358,7 @@ def hand_over(span: Span) -> None:
 
 def _attribute(value: object, length: int, key: str) -> object | None:
     """What OTLP can carry, and may be told, of a value under this name, or `None`."""
-    if type(key) is str and told_name(key) != key:
+    if type(key) is str and ("=" in key or ":" in key) and told_name(key) != key:
         return None
     kind = type(value)
     if kind is bool:
