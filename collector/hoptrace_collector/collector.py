@@ -146,6 +146,7 @@ class Collector:
         send = self._pace.meanwhile(self._delivery.waiting)
         if send:
             self._prepare()
+            self._before_sending()
         begun = self._delivery.begin(_SIGNALS, deadline, self._sent_in_background, troubled=not send)
         self._sent_meanwhile = begun or self._delivery.busy
 
@@ -194,6 +195,7 @@ class Collector:
         self._delivery.finish(min(deadline, self._clock() + self._pace.grace))
         if self._pace.over() or self._settings.managed_instances:
             self._prepare()
+            self._before_sending()
             self._delivery.send(_SIGNALS, deadline, held=not self._settings.managed_instances)
             if self._logs is not None:  # again: Lambda has had a moment to deliver them
                 self._logs.take(self._completer.origin.resource)
@@ -222,11 +224,13 @@ class Collector:
         half = self._clock() + max(0.0, deadline - self._clock()) / 2
         self._deliver(half, last=True, gone=event.reason == "spindown")
         left = max(0.0, deadline - self._clock())
-        self._delivery.send(("traces", "logs"), deadline - min(_LEFT_FOR_THE_REST, left / 3), last=True)
-        self._remember()  # Lambda may end this at any moment, and what is sent must not be sent again
+        followed = event.reason != "spindown"
+        until = deadline - min(_LEFT_FOR_THE_REST, left / 3)
+        self._delivery.send(("traces", "logs"), until, last=True, followed=followed)
         self._metrics.last()
         self._export_metrics()
-        self._delivery.send(("metrics",), deadline, last=True)
+        self._remember()
+        self._delivery.send(("metrics",), deadline, last=True, followed=followed)
         self._remember()
         if self._telemetry is not None:
             self._telemetry.close()
@@ -317,6 +321,11 @@ class Collector:
         """Write down where the next generation goes on; what is left unread by that is none."""
         self._stale = False
         self._rooms.remember()
+
+    def _before_sending(self) -> None:
+        """Have all that is acknowledged mean something to the next generation: what it is of has to stand in a file."""
+        if self._delivery.unsafe or not self._generations.knows(self._reader):
+            self._remember()
 
     def _sent_in_background(self) -> None:
         """Remember what has been sent: now, or when whoever works here is done."""

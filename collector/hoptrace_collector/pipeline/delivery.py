@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.pipeline.courier import Courier
-from hoptrace_collector.pipeline.destination import Destination, Place
+from hoptrace_collector.pipeline.destination import Destination
 from hoptrace_collector.pipeline.queue import Inlet, Item
 from hoptrace_collector.settings import Settings, Targets
 
@@ -36,11 +36,6 @@ class Delivery:
     def configured(self, signal: str) -> bool:
         """Whether this signal goes anywhere."""
         return any(each.configured(signal) for each in self.destinations)
-
-    def start_over(self) -> None:
-        """Forget what an earlier generation has sent: the records file is another one."""
-        for each in self.destinations:
-            each.sent = Place()
 
     def put(self, signal: str, item: Item) -> None:
         """Queue an item for each destination that takes its signal; the first gets what nobody takes, and counts it."""
@@ -69,20 +64,29 @@ class Delivery:
         """Whether nothing waits anywhere."""
         return not any(each.room.used for each in self.destinations)
 
-    def send(self, signals: Iterable[str], deadline: float, *, held: bool = False, last: bool = False) -> None:
+    def send(
+        self,
+        signals: Iterable[str],
+        deadline: float,
+        *,
+        held: bool = False,
+        last: bool = False,
+        followed: bool = True,
+    ) -> None:
         """Send and wait for it, at most until `deadline` (monotonic).
 
         `held`: an invocation is held up for it, and not for what is under way in the background. `last`: what is under
         way is waited for a third of the time; then it is given up, or nothing else could be sent there any more.
+        `followed`: see `Flusher.flush`.
         """
         signals = tuple(signals)
         if last and not self.wait(self._clock() + max(0.0, deadline - self._clock()) / 3):
             self._abandon()
         if len(self.destinations) == 1 and not self.busy:
-            self.destinations[0].flush(signals, deadline, held=held, last=last)
+            self.destinations[0].flush(signals, deadline, held=held, last=last, followed=followed)
             return
         started = [
-            (courier, _sending(each, signals, deadline, held=held, last=last))
+            (courier, _sending(each, signals, deadline, held=held, last=last, followed=followed))
             for each, courier in zip(self.destinations, self._couriers, strict=True)
             if last or (each.due and not courier.busy)
         ]
@@ -175,10 +179,11 @@ def _sending(
     *,
     held: bool = False,
     last: bool = False,
+    followed: bool = True,
     then: Callable[[], None] | None = None,
 ) -> Callable[[], None]:
     def send() -> None:
-        destination.flush(signals, deadline, held=held, last=last)
+        destination.flush(signals, deadline, held=held, last=last, followed=followed)
         if then is not None:
             then()
 

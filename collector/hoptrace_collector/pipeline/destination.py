@@ -55,6 +55,8 @@ class Destination:
         self.queues: dict[str, Queue] = {}
         # What an earlier generation has sent here of the records file.
         self.sent = Place()
+        # Lines after that which it has had as well.
+        self.had: frozenset[int] = frozenset()
         self._flushers: dict[str, Flusher] = {}
         tally: Tally = Named(counters, name) if name else counters
         hosts: dict[str, list[Breaker]] = {}
@@ -85,8 +87,14 @@ class Destination:
     def put(self, signal: str, item: Item) -> None:
         """Queue an item, unless an earlier generation has sent it here."""
         mark = item.mark
-        if mark is None or mark.file > 1 or (mark.offset, mark.part) >= self.sent:
+        known = mark is not None and mark.file == 1
+        if not known or not ((mark.offset, mark.part) < self.sent or mark.offset in self.had):
             self.queues[signal].put(item)
+
+    def tell(self, settled: Callable[[str, list[Item]], None]) -> None:
+        """Have `settled` hear, with this destination's name, of each batch that is done with, as soon as it is."""
+        for flusher in self._flushers.values():
+            flusher.settled = partial(settled, self.name)
 
     @property
     def open(self) -> bool:
@@ -98,7 +106,15 @@ class Destination:
         """Whether something waits here that may be sent now."""
         return any(flusher.due for flusher in self._flushers.values())
 
-    def flush(self, signals: Iterable[str], deadline: float, *, held: bool = False, last: bool = False) -> None:
+    def flush(
+        self,
+        signals: Iterable[str],
+        deadline: float,
+        *,
+        held: bool = False,
+        last: bool = False,
+        followed: bool = True,
+    ) -> None:
         """Send what waits of these signals, in their order; see `Flusher.flush`. The last time each leaves some time.
 
         A signal that nobody answers tells what is to be expected of the others on the same host.
@@ -108,7 +124,7 @@ class Destination:
             flusher, until = self._flushers[signal], deadline
             if last and number < len(signals) - 1:
                 until -= min(_LEFT_FOR_THE_REST, max(0.0, deadline - self._clock()) / 3)
-            if not flusher.flush(until, held=held, last=last):
+            if not flusher.flush(until, held=held, last=last, followed=followed):
                 for breaker in self._neighbours.get(id(flusher.breaker), ()):
                     breaker.learn(flusher.breaker)
 

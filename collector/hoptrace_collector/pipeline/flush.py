@@ -55,6 +55,8 @@ class Flusher:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`patience`: how long an invocation would wait for an answer, in seconds."""
+        # Hears of what is done with for good, at once: the process may be killed before anything else is written.
+        self.settled: Callable[[list[Item]], None] = _nothing
         self._queue = queue
         self._patience = patience
         self._exporter = exporter
@@ -82,22 +84,25 @@ class Flusher:
         """Whether something waits that may be sent now."""
         return bool(len(self._queue)) and not self.breaker.pausing
 
-    def flush(self, deadline: float, *, held: bool = False, last: bool = False) -> bool:
+    def flush(self, deadline: float, *, held: bool = False, last: bool = False, followed: bool = True) -> bool:
         """Send until `deadline` (monotonic); false when the destination did not answer at all in the time it had.
 
         `held`: an invocation is held up for it, so a destination that is in trouble is left alone. `last`: nobody
-        waits and nothing comes after, so wait and try again.
+        waits and nothing comes after, so wait and try again. `followed`: by another generation, which sends what is
+        left; so no request is begun whose answer, by what the one before took, would come too late to be remembered.
         """
         if not self.configured:
             self._drop_all()
             return True
         if not last and (self.breaker.pausing or (held and self.breaker.open)):
             return True
-        patience = max(0.0, deadline - self._clock())
+        patience, answered = max(0.0, deadline - self._clock()), 0.0
         while len(self._queue) and (begun := self._clock()) < deadline:
             limit = min(deadline - begun, self._exporter.timeout)
             if held:
                 limit = min(limit, self.breaker.limit(patience))
+            if last and followed and deadline - begun <= answered:
+                return True
             items, round_ = self._queue.head(self._most, self._bytes), self._round
             result = self._exporter.send(_body(items), begun + limit)
             took = self._clock() - begun
@@ -115,6 +120,7 @@ class Flusher:
                 self._sleep(pause)
                 continue
             self.breaker.succeeded(slow=not held and took > self._patience)
+            answered = took
             self._settle(items, result)
         return True
 
@@ -152,6 +158,8 @@ class Flusher:
             parts = halves(signal.name, items[0].data)
         rest = self._rest(count, parts)
         self._queue.replace(len(items), rest)
+        if not rest:
+            self.settled(items)
         if result.kind == TOO_LARGE and rest:
             return
         count -= _count(rest)
@@ -198,6 +206,10 @@ class Flusher:
     def _add(self, kind: str, reason: str, count: int) -> None:
         if count:
             self._counters.add(self._signal.counter(kind), reason, count)
+
+
+def _nothing(items: list[Item]) -> None:
+    pass
 
 
 def _count(items: Iterable[Item]) -> int:

@@ -9,6 +9,8 @@ own (`journal`).
 import json
 import os
 import zlib
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from hoptrace_collector.model import Origin
@@ -28,7 +30,8 @@ class Cursor(NamedTuple):
     `position` is where reading goes on, `seen_to` up to where metrics and alerts have taken notice, `sent` up to which
     line, and which part of it, each destination has been sent to; `origin` the last resource and scope, `opened` the
     begin records without an end, `closed` the ids (hex) of spans that were closed in the function's stead. Where
-    somebody samples, `pending` has what waits in the file: the offset of each line, and what was decided about it.
+    somebody samples, `pending` has what waits in the file: the offset of each line, and what was decided about it;
+    `had` has those of them that one destination has been sent and another has not.
     """
 
     position: Position = Position(0, 0)
@@ -38,6 +41,7 @@ class Cursor(NamedTuple):
     opened: tuple[dict[str, Any], ...] = ()
     closed: tuple[str, ...] = ()
     pending: tuple[tuple[int, str], ...] | None = None
+    had: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def load(path: str) -> Cursor:
@@ -45,7 +49,7 @@ def load(path: str) -> Cursor:
     try:
         with open(path, "rb") as file:
             data = file.read(_LARGEST)
-        checksum, body = data[:_CHECKSUM], data[_CHECKSUM + 1 :]
+        checksum, body = data[: _CHECKSUM + 1], data[_CHECKSUM + 1 :]
         if checksum != _checksum(body):
             return Cursor()
         value = json.loads(body)
@@ -66,13 +70,14 @@ def save(path: str, cursor: Cursor) -> None:
         "open": cursor.opened,
         "closed": cursor.closed[-CLOSED_LIMIT:],
         "pending": _pending_json(cursor.pending),
+        "had": [(name, _distances(offsets)) for name, offsets in cursor.had],
     }
     body = json.dumps(value).encode()
-    write_atomically(path, _checksum(body) + b"\n" + body)
+    write_atomically(path, _checksum(body) + body)
 
 
 def _checksum(body: bytes) -> bytes:
-    return b"%08x" % zlib.crc32(body)
+    return b"%08x\n" % zlib.crc32(body)
 
 
 def write_atomically(path: str, data: bytes) -> None:
@@ -96,6 +101,7 @@ def _parsed(value: dict[str, Any]) -> Cursor:
         opened=tuple(item for item in _list(value.get("open")) if isinstance(item, dict)),
         closed=tuple(item for item in _list(value.get("closed")) if isinstance(item, str)),
         pending=_pending(value.get("pending")),
+        had=tuple(found for item in _list(value.get("had")) if (found := _had(item)) is not None),
     )
 
 
@@ -105,22 +111,31 @@ def _pending_json(pending: tuple[tuple[int, str], ...] | None) -> dict[str, list
         return None
     out: dict[str, list[int]] = {}
     for decided in (HELD, RULE, SHARE):
-        offsets = sorted(offset for offset, each in pending if each == decided)
-        out[decided] = [offset - before for before, offset in zip([0, *offsets], offsets, strict=False)]
+        out[decided] = _distances(sorted(offset for offset, each in pending if each == decided))
     return out
+
+
+def _distances(offsets: Sequence[int]) -> list[int]:
+    return [offset - before for before, offset in zip([0, *offsets], offsets, strict=False)]
+
+
+def _offsets(distances: Any) -> tuple[int, ...]:
+    return tuple(accumulate(each for each in _list(distances) if isinstance(each, int)))
+
+
+def _had(item: Any) -> tuple[str, tuple[int, ...]] | None:
+    match item:
+        case [str(name), list(distances)]:
+            return name, _offsets(distances)
+    return None
 
 
 def _pending(value: Any) -> tuple[tuple[int, str], ...] | None:
     if not isinstance(value, dict):
         return None
-    found = []
-    for decided in (HELD, RULE, SHARE):
-        offset = 0
-        for distance in _list(value.get(decided)):
-            if isinstance(distance, int):
-                offset += distance
-                found.append((offset, decided))
-    return tuple(sorted(found))
+    return tuple(
+        sorted((offset, decided) for decided in (HELD, RULE, SHARE) for offset in _offsets(value.get(decided)))
+    )
 
 
 def _sent(item: Any) -> tuple[str | None, int, int]:

@@ -17,7 +17,7 @@ from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import Origin
 from hoptrace_collector.receive.origins import origin_json, origin_of
 
-__all__ = ["Journal", "Kept"]
+__all__ = ["Journal", "Kept", "framed", "whole"]
 
 _MAGIC = b"hopj"
 _HEAD = struct.Struct(">4sIII")  # magic, checksum of what follows it, lengths of the two parts
@@ -64,7 +64,7 @@ class Journal:
             self._counters.failed("journal", error)
             return {}
         entries: dict[int, Kept] = {}
-        for head, body in self._parts(data):
+        for head, body in whole(data, self._counters):
             match head:
                 case ["put", int(number), str(signal), origin, int(amount), list(names), str(request_id)] if (
                     amount >= 0
@@ -96,15 +96,22 @@ class Journal:
 
     def left(self, number: int, destinations: frozenset[str]) -> None:
         """Note which destinations something still waits for."""
-        kept = self._entries[number]
-        if destinations == kept.destinations:
+        kept = self._entries.get(number)
+        if kept is None or destinations == kept.destinations:
             return
         if destinations:
             self._entries[number] = kept._replace(destinations=destinations)
         else:
             del self._entries[number]
             self._live -= _length(kept)
-        self._pending.append(_entry(["done", number, sorted(kept.destinations - destinations)], b""))
+        self._pending.append(framed(["done", number, sorted(kept.destinations - destinations)]))
+
+    def had(self, name: str, numbers: Iterable[int]) -> bool:
+        """Note that destination `name` has had these; tells whether there is anything to write."""
+        for number in numbers:
+            if (kept := self._entries.get(number)) is not None:
+                self.left(number, kept.destinations - {name})
+        return bool(self._pending)
 
     def write(self) -> None:
         """Write down what has been noted. Raises OSError."""
@@ -134,19 +141,20 @@ class Journal:
         if whole:
             os.replace(path, self._path)
 
-    def _parts(self, data: bytes) -> Iterator[tuple[Any, bytes]]:
-        """Hand out what is whole; of what is not, the next beginning is looked for."""
-        at = 0
-        while at < len(data):
-            found = _read(data, at)
-            if found is not None:
-                head, body, at = found
-                yield head, body
-                continue
-            self._counters.add("records_skipped", "journal")
-            at = data.find(_MAGIC, at + 1)
-            if at < 0:
-                return
+
+def whole(data: bytes, counters: Counters) -> Iterator[tuple[Any, bytes]]:
+    """Hand out the head and the body of each entry that is whole; of what is not, the next beginning is looked for."""
+    at = 0
+    while at < len(data):
+        found = _read(data, at)
+        if found is not None:
+            head, body, at = found
+            yield head, body
+            continue
+        counters.add("records_skipped", "journal")
+        at = data.find(_MAGIC, at + 1)
+        if at < 0:
+            return
 
 
 def _read(data: bytes, at: int) -> tuple[Any, bytes, int] | None:
@@ -169,10 +177,11 @@ def _read(data: bytes, at: int) -> tuple[Any, bytes, int] | None:
 def _put(number: int, kept: Kept) -> bytes:
     origin = origin_json(kept.origin) if kept.origin is not None else None
     head = ["put", number, kept.signal, origin, kept.amount, sorted(kept.destinations), kept.request_id]
-    return _entry(head, kept.data)
+    return framed(head, kept.data)
 
 
-def _entry(head: Iterable[Any], body: bytes) -> bytes:
+def framed(head: Iterable[Any], body: bytes = b"") -> bytes:
+    """One entry with its checksum, of which `whole` finds the parts."""
     text = json.dumps(head).encode()
     rest = struct.pack(">II", len(text), len(body)) + text + body
     return _MAGIC + struct.pack(">I", zlib.crc32(rest)) + rest

@@ -200,6 +200,8 @@ class RecordReader:
             self.resumed = file.resume(self._start)
         if not self.resumed:
             self._seen_to = 0
+            # What an earlier generation has left is said of file 1, and this is another.
+            self._number = file.number = max(2, self._number)
         self._files.append(file)
         while len(self._files) > OLD_FILES + 1:
             os.close(self._files.pop(0).descriptor)

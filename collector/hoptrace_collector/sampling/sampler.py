@@ -102,6 +102,10 @@ class Sampler:
         """Return what is undecided, each with its request id."""
         return list(all_held([*self._open.items(), *self._after.items()]))
 
+    def unread(self, offset: int) -> list[tuple[int, str]]:
+        """Return what an earlier generation has left that stands from `offset` on, where nobody has read again yet."""
+        return [each for each in (self._pending or {}).items() if each[0] >= offset]
+
     # What happens.
 
     def began(self, begin: Begin) -> None:
