@@ -225,7 +225,8 @@ class Collector:
         self._deliver(half, last=True, gone=event.reason == "spindown")
         left = max(0.0, deadline - self._clock())
         followed = event.reason != "spindown"
-        until = deadline - min(_LEFT_FOR_THE_REST, left / 3)
+        # An answer that is not waited for has its batch sent again; the metrics can wait for the next generation.
+        until = deadline - (0.0 if followed else min(_LEFT_FOR_THE_REST, left / 3))
         self._delivery.send(("traces", "logs"), until, last=True, followed=followed)
         self._metrics.last()
         self._export_metrics()

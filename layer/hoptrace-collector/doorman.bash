@@ -100,9 +100,10 @@ time_left() {
 }
 
 # become ARGUMENT…: Python takes over, at the lowest priority; its end before SHUTDOWN leaves the function untraced, no more.
+# At SHUTDOWN no function is left that it could slow down, and two seconds are all it has.
 become() {
     local lower=()
-    command -v nice >/dev/null && lower=(nice -n 19)
+    is_shutdown || { command -v nice >/dev/null && lower=(nice -n 19); }
     "${lower[@]}" "$python" -I -S "$home" --name "$name" --extension-id "$id" --registration "$registration" \
         --telemetry-port "$telemetry_port" "${untold[@]}" "${files[@]}" "$@" &
     wait $!

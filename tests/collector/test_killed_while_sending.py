@@ -16,6 +16,7 @@ from hoptrace_collector.export.exporter import SENT, Limits, Result
 from hoptrace_collector.generations import Generations
 from hoptrace_collector.model import Shutdown
 from hoptrace_collector.pipeline.breaker import Breaker
+from hoptrace_collector.pipeline.courier import Courier
 from hoptrace_collector.pipeline.flush import Flusher
 from hoptrace_collector.pipeline.queue import Item, Queue, Room
 from hoptrace_collector.receive.cursor import load
@@ -119,8 +120,9 @@ def test_a_kill_between_two_requests_has_all_sent_once(
             patched.setattr(Queue, "head", dies)
             patched.setattr(Generations, "leave", dying(one, two))
             patched.setattr("threading.excepthook", lambda _: None)
+            patched.setattr(Courier, "wait", lambda self, _: self._thread is None or self._thread.join(10))
             with suppress(Killed):
-                collector.flush(soon(0.3))  # the threads die, if there are any
+                collector.flush(soon())
         assert len(one.requests) + len(two.requests) == answered * (others + 1)
         sent_at_last(tmp_path, *urls)
         assert ids(one) == list(range(1, 1300))

@@ -115,14 +115,15 @@ class Destination:
         last: bool = False,
         followed: bool = True,
     ) -> None:
-        """Send what waits of these signals, in their order; see `Flusher.flush`. The last time each leaves some time.
+        """Send what waits of these signals, in their order; see `Flusher.flush`. The last time each leaves some time
+        to those that follow and have something to send.
 
         A signal that nobody answers tells what is to be expected of the others on the same host.
         """
         signals = tuple(signals)
         for number, signal in enumerate(signals):
             flusher, until = self._flushers[signal], deadline
-            if last and number < len(signals) - 1:
+            if last and any(self._flushers[each].due for each in signals[number + 1 :]):
                 until -= min(_LEFT_FOR_THE_REST, max(0.0, deadline - self._clock()) / 3)
             if not flusher.flush(until, held=held, last=last, followed=followed):
                 for breaker in self._neighbours.get(id(flusher.breaker), ()):
