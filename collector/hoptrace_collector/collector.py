@@ -325,7 +325,7 @@ class Collector:
 
     def _before_sending(self) -> None:
         """Have all that is acknowledged mean something to the next generation: what it is of has to stand in a file."""
-        if self._delivery.unsafe or not self._generations.knows(self._reader):
+        if self._delivery.unsafe or not self._rooms.generations.knows(self._rooms.reader):
             self._remember()
 
     def _sent_in_background(self) -> None:

@@ -14,7 +14,6 @@ from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.export.exporter import SENT, Limits, Result
 from hoptrace_collector.generations import Generations
-from hoptrace_collector.model import Shutdown
 from hoptrace_collector.pipeline.breaker import Breaker
 from hoptrace_collector.pipeline.courier import Courier
 from hoptrace_collector.pipeline.flush import Flusher
@@ -24,6 +23,7 @@ from hoptrace_collector.receive.records import Position
 from hoptrace_collector.receive.taken import Taken
 from hoptrace_collector.settings import FlushStrategy, Otlp, Settings, Targets, parse_url
 from hoptrace_collector.settings.sampling import Sampling, parse_rules
+from hoptrace_collector.told import Shutdown
 
 from .support import Backend, begin, ended, free_port, inner, spans_of, write
 
