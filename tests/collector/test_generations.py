@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hoptrace.send import Outbox
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
 from hoptrace_collector.model import Origin
@@ -110,6 +111,27 @@ def test_the_file_is_rotated_once_it_is_sent_and_nothing_is_lost_over_it(tmp_pat
         again.started(None)
         again.flush(soon())
         assert len(ids(backend)) == 300, "the next generation begins where this one was"
+
+
+def test_the_tracer_does_not_carry_over_what_stands_in_a_file_that_was_rotated(tmp_path: Path) -> None:
+    def lines(*records: Any) -> bytes:
+        return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+    with Backend() as backend:
+        outbox = Outbox(str(tmp_path))
+        collector = make(tmp_path, backend.url)
+        collector.started(None)
+        for number in range(3):
+            first = 300 * number + 1
+            outbox.follow()  # as at each invocation's beginning: by then it knows of the mark that a reader has left
+            outbox.write(lines(begin(first, f"r{number}")))
+            for each in range(first + 1, first + 250):
+                outbox.write(lines(inner(each, f"r{number}", name="x" * 4500)))
+            outbox.write(lines(ended(first, f"r{number}")))
+            collector.drain(soon())
+            collector.flush(soon())
+        assert (tmp_path / "records.jsonl").stat().st_size == 0, "rotated"
+        assert sorted(ids(backend)) == [300 * number + each for number in range(3) for each in range(1, 251)]
 
 
 def test_spans_of_a_file_that_has_no_name_any_more_go_into_the_cursor(tmp_path: Path) -> None:

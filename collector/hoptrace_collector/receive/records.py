@@ -143,7 +143,9 @@ class RecordReader:
         """Put an empty file in the place of one of which more than `at` bytes have been read to its end.
 
         The tracer sees at the next invocation that the path names another file and opens that; what it still writes
-        until then is read by the descriptor that stays open here. What waits to be sent is in no file then.
+        until then is read by the descriptor that stays open here. What waits to be sent is in no file then. The marks
+        tell it that the old one has a reader: else it would carry over all that stands there, as from a wiped file. The
+        first mark may be known to it by its last look at the path, the second cannot.
         """
         if not self._files or not (file := self._files[-1]).named:
             return
@@ -152,7 +154,13 @@ class RecordReader:
             try:
                 descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 os.close(descriptor)
-                os.rename(fresh, self._path)
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    os.write(descriptor, b"\n")
+                    os.rename(fresh, self._path)
+                    os.write(descriptor, b"\n")
+                finally:
+                    os.close(descriptor)
             except OSError:
                 return
             file.named = False
