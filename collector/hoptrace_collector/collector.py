@@ -244,7 +244,7 @@ class Collector:
         self._rooms.queue_measures()
         self._deliver(deadline, last=True)
         self._export_metrics()
-        self._delivery.send(_SIGNALS, deadline, last=True)
+        self._delivery.send(_SIGNALS, deadline, last=True, followed=False)
         self._delivery.forget("snapshot")
         self._rooms.reader.rotate(at=0)
         self._remember()

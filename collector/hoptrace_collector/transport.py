@@ -213,8 +213,15 @@ class Stream:
         return len(self._buffer)
 
     def _more(self) -> bool:
-        self._connection.settimeout(_left(self._deadline))
-        chunk = self._connection.recv(_CHUNK)
+        try:
+            self._connection.settimeout(_left(self._deadline))
+        except TimeoutError:
+            # Who had no CPU meanwhile finds the answer here: to leave it would have the request sent again.
+            self._connection.settimeout(0.0)
+        try:
+            chunk = self._connection.recv(_CHUNK)
+        except BlockingIOError:
+            raise TimeoutError("the time is up") from None
         self._buffer += chunk
         self.begun = self.begun or bool(chunk)
         return bool(chunk)

@@ -1,5 +1,6 @@
 """What was acknowledged is not sent again, at whatever moment the collector is killed after that."""
 
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from hoptrace_collector.receive.taken import Taken
 from hoptrace_collector.settings import FlushStrategy, Otlp, Settings, Targets, parse_url
 from hoptrace_collector.settings.sampling import Sampling, parse_rules
 from hoptrace_collector.told import Shutdown
+from hoptrace_collector.transport import Stream
 
 from .support import Backend, begin, ended, free_port, inner, spans_of, write
 
@@ -286,3 +288,34 @@ def test_no_request_is_begun_whose_answer_would_come_too_late_to_be_remembered_u
     flusher.settled = settled.extend
     flusher.flush(1.0, last=True, followed=followed)
     assert len(sent) == len(settled) == requests
+
+
+def test_an_answer_that_is_there_is_read_by_whoever_had_no_time_to_look_for_it_before() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        stream = Stream(here, time.monotonic() - 1)
+        assert stream.until(b"\r\n\r\n", 1000) == b"HTTP/1.1 200 OK"
+        with pytest.raises(TimeoutError):
+            stream.exactly(1)
+
+
+@pytest.mark.parametrize(("left", "requests"), [(0.19, 0), (0.21, 1)])
+def test_no_request_is_begun_in_the_last_moment_of_an_invocation(left: float, requests: int) -> None:
+    sent: list[float] = []
+
+    class Quick:
+        name, advice, configured, timeout, limits = "it", "", True, 10.0, Limits()
+
+        def send(self, body: bytes, deadline: float) -> Result:
+            sent.append(deadline)
+            return Result(SENT)
+
+        def renew(self) -> None:
+            pass
+
+    queue = Queue(Room(10_000), lambda *_: None)
+    queue.put(Item(None, b"a"))
+    Flusher(queue, Quick(), Breaker(lambda: 0.0), Counters(lambda _: None), clock=lambda: 0.0).flush(left, held=True)
+    assert len(sent) == requests
+    assert len(queue) == 1 - requests, "kept"

@@ -43,7 +43,7 @@ class Sending:
 
     def flush(self, deadline: float, *, last: bool) -> None:
         """Send until `deadline` (monotonic), or with `last` also try again until then."""
-        self._flusher.flush(deadline, last=last)
+        self._flusher.flush(deadline, last=last, followed=False)
 
     def send(self, parts: Iterable[Part], deadline: float) -> bool:
         """Send until `deadline`; tells whether nothing is left. What is left is given up: it will come again."""

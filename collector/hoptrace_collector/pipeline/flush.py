@@ -16,6 +16,8 @@ from hoptrace_collector.pipeline.tally import Tally
 
 # A failure that took so much of its time was no answer.
 _ALL_OF_IT = 0.9
+# With less time left no request is begun that can be sent later: it would be taken, and its answer not be heard.
+_LEAST = 0.2
 
 __all__ = ["LOGS", "METRICS", "SIGNALS", "TRACES", "Flusher", "Signal"]
 
@@ -88,8 +90,8 @@ class Flusher:
         """Send until `deadline` (monotonic); false when the destination did not answer at all in the time it had.
 
         `held`: an invocation is held up for it, so a destination that is in trouble is left alone. `last`: nobody
-        waits and nothing comes after, so wait and try again. `followed`: by another generation, which sends what is
-        left; so no request is begun whose answer, by what the one before took, would come too late to be remembered.
+        waits and nothing comes after, so wait and try again. `followed`: by another moment or generation that sends
+        what is left; so no request is begun whose answer, by what the one before took, would come too late.
         """
         if not self.configured:
             self._drop_all()
@@ -97,11 +99,12 @@ class Flusher:
         if not last and (self.breaker.pausing or (held and self.breaker.open)):
             return True
         patience, answered = max(0.0, deadline - self._clock()), 0.0
+        least = min(_LEAST, self._patience / 4)
         while len(self._queue) and (begun := self._clock()) < deadline:
             limit = min(deadline - begun, self._exporter.timeout)
             if held:
                 limit = min(limit, self.breaker.limit(patience))
-            if last and followed and deadline - begun <= answered:
+            if followed and deadline - begun <= max(answered, least):
                 return True
             items, round_ = self._queue.head(self._most, self._bytes), self._round
             result = self._exporter.send(_body(items), begun + limit)
