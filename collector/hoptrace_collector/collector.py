@@ -97,6 +97,8 @@ class Collector:
         self.inbox = rooms.inbox
         self._missed = tuple(missed)
         self._current = ""
+        self._latest: Invoke | None = None
+        self._settled = self._gone = False
         self._invocations = 0
         self._network = network or Network()
         self._idle_since = now()
@@ -121,9 +123,9 @@ class Collector:
                 self._intake.handed_out(missed)
                 self._unattached.invoked(missed)
         if isinstance(event, Invoke):
+            self._latest = event
             self._intake.handed_out(event)
-        self._intake.read(self._clock() + 1.0)
-        self._intake.keep(self._completer.settle(event if isinstance(event, Invoke) else None), None)
+        self._read(self._clock() + 1.0)
 
     @_alone
     def invoked(self, event: Invoke) -> None:
@@ -131,6 +133,7 @@ class Collector:
         self._pace.event()
         self._invocations += 1
         self._current = event.request_id
+        self._latest, self._gone = event, False
         self._intake.handed_out(event)
         if not self._intake.recorded:
             self._unattached.invoked(event)
@@ -153,12 +156,13 @@ class Collector:
     @_alone
     def gone(self) -> None:
         """The function's process has ended."""
+        self._gone = True
         self._completer.gone()
 
     @_alone
     def unfinished(self, event: Invoke) -> bool:
         """Read the records; tell whether this invocation has not come back yet."""
-        self._intake.read(self._clock() + 1.0)
+        self._read(self._clock() + 1.0)
         return self._completer.waits_for(event.request_id)
 
     @_alone
@@ -167,7 +171,7 @@ class Collector:
         io = self._io()
         self._intake.returned.clear()
         dead = self._dead_workers()
-        self._intake.read(deadline)
+        self._read(deadline)
         for pid in dead:  # what it has written before its end has been read by now
             self._intake.keep(self._completer.worker_gone(pid), None)
         alone = not self._sent_meanwhile and len(self._intake.returned) == 1
@@ -281,6 +285,18 @@ class Collector:
         if self._stale:
             self._remember()
         self._idle_since, self._idle_total = self._now(), self._network.total()
+
+    def _read(self, deadline: float) -> None:
+        """Take in what has been written; once that is all of it, close what an earlier generation has left open.
+
+        No sooner: the end of what is open may stand in what has not been read.
+        """
+        if not self._intake.read(deadline) or self._settled:
+            return
+        self._settled = True
+        self._intake.keep(self._completer.settle(self._latest), None)
+        if self._gone:
+            self._completer.gone()
 
     def _io(self) -> int | None:
         """Return the bytes sent and received since the last event was asked for, so without what we send ourselves."""

@@ -19,6 +19,8 @@ SAMPLED_OUT = "sampled_out"
 
 _LONGEST_LINE = 800
 _MOST_CAUSES = 200
+_MOST_REASONS = 200
+_OTHER = "_OTHER"
 
 
 def to_stderr(line: str) -> None:
@@ -51,6 +53,8 @@ class Counters:
         if not count:
             return
         with self._lock:
+            if key not in self._total and len(self._total) >= _MOST_REASONS:
+                key = (kind, _OTHER)  # some reasons are what a stranger has written
             self._counts[key] = self._counts.get(key, 0) + count
             self._total[key] = self._total.get(key, 0) + count
 

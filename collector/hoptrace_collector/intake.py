@@ -65,6 +65,8 @@ class Intake:
         self.returned: list[End] = []
         self.answered_at = 0
         self.snapshots = 0
+        # In which file an invocation has begun, where many run side by side.
+        self._begun_in: dict[bytes, int] = {}
 
     def handed_out(self, event: Invoke) -> None:
         """The function has been given an event."""
@@ -74,8 +76,11 @@ class Intake:
 
     # What the tracer writes.
 
-    def read(self, deadline: float) -> None:
-        """Take in what has been written; with a `deadline`, on `clock`, what is left is for the next time."""
+    def read(self, deadline: float) -> bool:
+        """Take in what has been written; with a `deadline`, on `clock`, what is left is for the next time.
+
+        Tells whether all has been read.
+        """
         for count, line in enumerate(self._reader.lines()):
             if not self.recorded:
                 self.recorded = True
@@ -95,9 +100,21 @@ class Intake:
             else:
                 self._completed(record, line)
             if count % _DEADLINE_CHECK == 0 and self._clock() >= deadline:
-                return
+                return False
         if self._sampler is not None:
             self._sampler.settle()
+        if self._settings.managed_instances:
+            self._reader.needed = self._oldest_at_work()
+        return True
+
+    def _oldest_at_work(self) -> int:
+        """Return the number of the oldest file to which an invocation that is open may be writing.
+
+        A worker looks for a new file when an invocation begins, and that of another may have taken long since then.
+        """
+        opened = {begin.span.span_id for begin in self._completer.opened}
+        self._begun_in = {span_id: file for span_id, file in self._begun_in.items() if span_id in opened}
+        return min(self._begun_in.values(), default=0)
 
     def _counted(self, record: Denied | Dropped, *, seen: bool) -> None:
         """Count it once; what was denied is also kept for the alert about its invocation, which may not be over."""
@@ -109,6 +126,8 @@ class Intake:
             self._counters.add(DROPPED, f"tracer_{record.reason}", record.records)
 
     def _completed(self, record: InvocationRecord, line: Line) -> None:
+        if isinstance(record, Begin) and self._settings.managed_instances:
+            self._begun_in[record.span.span_id] = line.mark.file
         finished = self._complete(record, seen=line.seen)
         # What a beginning ends was made here, and is not found again at that line.
         self.keep(finished, None if isinstance(record, Begin) else line.mark, record, seen=line.seen)

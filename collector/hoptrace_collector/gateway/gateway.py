@@ -122,7 +122,13 @@ class Gateway:
         return self._outlets.put(batch)
 
     async def tick(self, *, last: bool = False) -> None:
-        """Close the windows that are due, and export metrics when they are."""
+        """Close the windows that are due, and export metrics when they are; an error of ours ends nothing."""
+        try:
+            await self._tick(last=last)
+        except Exception as error:
+            self._counters.failed("tick", error)
+
+    async def _tick(self, *, last: bool) -> None:
         if not last:
             self._take_back()
         self._outlets.decide(last=last)
@@ -237,7 +243,12 @@ class Gateway:
 
     def _take_back(self) -> None:
         """Take in what an earlier process could not send; what has no room yet waits where it is."""
-        if given := self._spool.give_back(self._outlets.put_back):
+        try:
+            given = self._spool.give_back(self._outlets.put_back)
+        except OSError as error:  # such as by somebody who has cleared the folder
+            self._counters.failed("spool", error)
+            return
+        if given:
             self._counters.say("spool back", f"{given} requests' data of an earlier process are sent now")
 
     def _left(self, found: list[tuple[str, list[Item]]]) -> int:

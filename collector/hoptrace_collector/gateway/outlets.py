@@ -100,8 +100,11 @@ class Outlets:
         for each in self._of["traces"]:
             each.backlog.held = self._traces.size if self._traces is not None else 0
         batch = Batch("traces", parts)
-        if parts and self._of["traces"] and not self._place(batch):
-            self._of["traces"][0].backlog.put(batch, forced=True)
+        if not parts or self._place(batch):
+            return
+        for number, each in enumerate(self._of["traces"]):
+            if not each.backlog.put(batch, forced=not number or not each.troubled):
+                each.tally.add(each.signal.counter(DROPPED), "queue_full", batch.amount)
 
     def _place(self, batch: Batch) -> bool:
         """Put a batch wherever there is room; False when there is none, or none where somebody still answers."""

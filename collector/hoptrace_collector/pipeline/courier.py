@@ -27,14 +27,22 @@ class Courier:
         """Whether something is still to be done."""
         return self._busy or bool(self._jobs)
 
-    def start(self, job: Callable[[], None]) -> None:
-        """Do `job` as soon as all before it is done."""
+    def start(self, job: Callable[[], None]) -> bool:
+        """Do `job` as soon as all before it is done; false, and it is not done, where no thread is to be had.
+
+        The function and its extensions share the threads of an environment.
+        """
         with self._changed:
-            self._jobs.append(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True, name=self.name)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, daemon=True, name=self.name)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    return False
+                self._thread = thread
+            self._jobs.append(job)
             self._changed.notify_all()
+        return True
 
     def wait(self, until: float) -> bool:
         """Wait until all is done, at most to `until` (a time of `time.monotonic`); tell whether it is."""

@@ -91,7 +91,8 @@ class Delivery:
             if last or (each.due and not courier.busy)
         ]
         for courier, job in started:
-            courier.start(job)
+            if not courier.start(job):
+                job()  # then one after the other
         for courier, _ in started:
             courier.wait(deadline)
 
@@ -102,8 +103,9 @@ class Delivery:
         """
         signals, self._begun = tuple(signals), []
         for each, courier in zip(self.destinations, self._couriers, strict=True):
-            if not courier.busy and (each.open if troubled else each.due):
-                courier.start(_sending(each, signals, deadline, then=done))
+            if courier.busy or not (each.open if troubled else each.due):
+                continue
+            if courier.start(_sending(each, signals, deadline, then=done)):
                 self._begun.append(courier)
         return bool(self._begun)
 

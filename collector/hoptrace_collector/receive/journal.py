@@ -51,6 +51,7 @@ class Journal:
         self._number = 0
         self._entries: dict[int, Kept] = {}
         self._pending: list[bytes] = []
+        self._torn = False
 
     def load(self) -> dict[int, Kept]:
         """Read what waits, by number, in the order in which it was put. Never raises."""
@@ -123,10 +124,13 @@ class Journal:
             return
         data, whole = b"".join(self._pending), False
         self._pending.clear()
-        if self._size + len(data) > 2 * self._live + _SLACK:
+        if self._torn or self._size + len(data) > 2 * self._live + _SLACK:
             data, whole = b"".join(_put(number, kept) for number, kept in self._entries.items()), True
         if data:
+            # Until it is written: what found no room on the disk is to be written with the next.
+            self._torn = True
             self._append(data, whole=whole)
+            self._torn = False
 
     def _append(self, data: bytes, *, whole: bool) -> None:
         path = self._path + ".new" if whole else self._path

@@ -20,6 +20,7 @@ ROTATE_AT = 1024 * 1024
 ROTATE_BEHIND = 4 * 1024 * 1024
 LONGEST_LINE = 4 * 1024 * 1024
 OLD_FILES = 4
+_MOST_FILES = 64
 _CHUNK = 256 * 1024
 _FINGERPRINT = 128
 
@@ -82,6 +83,8 @@ class RecordReader:
         self._seen_to = seen_to
         self._files: list[_File] = []
         self._number = 0
+        # The oldest file that somebody may still write to, as far as that is known: until then it stays open.
+        self.needed = 0
         # Whether the first file is the one that an earlier generation has read.
         self.resumed = False
         if descriptor is not None:
@@ -122,6 +125,7 @@ class RecordReader:
         What was handed out is done: leaving the loop early loses nothing, the next call goes on after it.
         """
         self._follow()
+        self._let_go()
         for file in list(self._files):
             try:
                 for offset, data in file.lines(self._counters):
@@ -211,7 +215,13 @@ class RecordReader:
             # What an earlier generation has left is said of file 1, and this is another.
             self._number = file.number = max(2, self._number)
         self._files.append(file)
+
+    def _let_go(self) -> None:
+        """Close the oldest files, of which nobody is known to write to any more."""
         while len(self._files) > OLD_FILES + 1:
+            needed = self.needed and self._files[0].number >= self.needed
+            if needed and len(self._files) <= _MOST_FILES:
+                return
             os.close(self._files.pop(0).descriptor)
 
 
