@@ -63,12 +63,12 @@ def test_a_backend_that_never_answers_costs_a_share_of_the_remaining_time_and_th
         second = desk.host.invoke("f", b"{}")
         pids = [environment.runtime_pid for environment in desk.host.environments("f")]
     assert first.payload == second.payload == b'"done"'
-    assert first.response_seconds < 0.5
+    assert first.response_seconds < 1
     # Lambda's timeout counts from the event; what is left of it is the environment's own.
     budget = min(2.0, timeout * 0.8 - 0.1)
-    assert first.released_seconds - first.response_seconds < budget + 0.2
+    assert first.released_seconds - first.response_seconds < budget + 0.5
     assert first.released_seconds - first.response_seconds > budget * 0.5
-    assert second.released_seconds < 0.3, "the back-off lets the next invocation alone"
+    assert second.released_seconds < 0.5, "the back-off lets the next invocation alone"
     assert len(pids) == 1
     assert [line for line in desk.lines if "spans cannot be sent" in line]
     assert not [line for line in desk.lines if "Task timed out" in line]

@@ -1,7 +1,8 @@
 """The Pythons that Lambda has and this machine may have."""
 
 import functools
-import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 from .parts import REPOSITORY
@@ -12,10 +13,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 @functools.cache
 def located(version: str) -> Path | None:
     """An interpreter of this version that really runs, found as the layer's build finds it."""
-    spec = importlib.util.spec_from_file_location("hoptrace_layer_build", REPOSITORY / "layer" / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    found = build.locate(f"python{version}")
+    command = [sys.executable, str(REPOSITORY / "layer" / "build.py"), "--locate", f"python{version}"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    _, _, found = done.stdout.strip().partition(" ")
     return Path(found) if found else None
