@@ -1,5 +1,6 @@
 """Sends what the queue holds, batch by batch, until it is empty, the time is up or the backend does not answer."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -68,6 +69,8 @@ class Flusher:
         self._clock = clock
         self._sleep = sleep
         self._round = 0
+        # What has been sent is settled, or given up, but not both.
+        self._turn = threading.Lock()
         self._most = exporter.limits.items
         self._bytes = exporter.limits.size
 
@@ -106,31 +109,34 @@ class Flusher:
                 limit = min(limit, self.breaker.limit(patience))
             if followed and deadline - begun <= max(answered, least):
                 return True
-            items, round_ = self._queue.head(self._most, self._bytes), self._round
+            with self._turn:
+                items, round_ = self._queue.head(self._most, self._bytes), self._round
             result = self._exporter.send(_body(items), begun + limit)
             took = self._clock() - begun
-            if round_ != self._round:
-                return True  # nobody counts on it any more
-            if result.kind == RETRY:
+            with self._turn:
+                if round_ != self._round:
+                    return True  # nobody counts on it any more
+                if result.kind != RETRY:
+                    self.breaker.succeeded(slow=not held and took > self._patience)
+                    answered = took
+                    self._settle(items, result)
+                    continue
                 self._queue.keep()
                 pause = self.breaker.failed(result.wait)
-                if last:
-                    # Two seconds are all there is: shorter pauses, unless the backend itself asked for one.
-                    pause = max(result.wait, pause / 5)
-                self._later(result.reason)
-                if not last or self._clock() + pause >= deadline:
-                    return took < limit * _ALL_OF_IT
-                self._sleep(pause)
-                continue
-            self.breaker.succeeded(slow=not held and took > self._patience)
-            answered = took
-            self._settle(items, result)
+            if last:
+                # Two seconds are all there is: shorter pauses, unless the backend itself asked for one.
+                pause = max(result.wait, pause / 5)
+            self._later(result.reason)
+            if not last or self._clock() + pause >= deadline:
+                return took < limit * _ALL_OF_IT
+            self._sleep(pause)
         return True
 
     def abandon(self) -> None:
         """Count no more on what is being sent by another thread: it is to be sent again."""
-        self._round += 1
-        self._queue.keep()
+        with self._turn:
+            self._round += 1
+            self._queue.keep()
 
     def _later(self, reason: str) -> None:
         signal = self._signal
