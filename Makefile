@@ -31,7 +31,7 @@ demo: $(VENV)/.ready $(LAYER) ## run the order application on an emulated AWS, s
 	@$(BIN)/hoptrace demo
 
 test: lint $(LAYER) ## lint, types, import contracts, tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not soak"
 
 soak: $(VENV)/.ready $(LAYER) pythons ## the long tests, and all tests on every other Python of Lambda's that is here
 	@$(BIN)/python -m pytest -m soak --timeout 3600

@@ -7,8 +7,8 @@ from typing import Any
 
 from hoptrace_collector.collector import Collector
 from hoptrace_collector.counters import Counters
-from hoptrace_collector.model import InitReport, Invoke, Report, Shutdown
 from hoptrace_collector.settings import read
+from hoptrace_collector.told import InitReport, Invoke, Report, Shutdown
 from tests.alerts.test_events import received
 from tests.collector.support import ARN, NOW, Backend, Posted, begin, ended, inner, span, write
 
