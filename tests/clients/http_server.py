@@ -6,13 +6,17 @@ import threading
 import time
 
 
+class _Listening(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # tests connect fifty times at once, and the kernel drops what has no place to wait
+
+
 class Server:
     """`url` is its root; `seen` has method, path and headers (lower case) of each request, in order."""
 
     def __init__(self):
         self.seen = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Listening(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.port = self._server.server_address[1]

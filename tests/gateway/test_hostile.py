@@ -12,6 +12,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.collector.support import Backend, free_port, spans_of
+from tests.support.ports import refusing
 
 from .support import PROTOBUF, SECOND, traces
 from .test_process import gateway
@@ -176,9 +177,11 @@ def test_a_backend_that_is_killed_and_comes_back_gets_everything_once() -> None:
 
 
 def test_a_dead_backend_fills_the_queue_and_takes_no_more_memory_than_that() -> None:
-    endpoint = f"http://127.0.0.1:{free_port()}"
     arguments = ("--queue-bytes", str(8 * 2**20), "--drain", "200")
-    with gateway(*arguments, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_METRICS_EXPORTER="none") as (process, port):
+    with (
+        refusing() as endpoint,
+        gateway(*arguments, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_METRICS_EXPORTER="none") as (process, port),
+    ):
         body = traces(*[(n, n, 2 * n) for n in range(1, 1000)])
         before = memory(process.pid)
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
